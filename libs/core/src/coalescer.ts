@@ -1,0 +1,206 @@
+import { ClosedError, InvalidArgumentError, OverloadedError } from './errors.js';
+import { runInRootScope } from './root-scope.js';
+
+/** How a {@link Coalescer} sends, and when it has to wait. */
+export interface CoalescerOptions<Item, Result> {
+  /** What to call this coalescer in errors. */
+  name: string;
+  /**
+   * Sends a batch in one go and resolves to one result per item, in the same order. A rejection is every item's,
+   * unless {@link isDataError} says that one item's data caused it.
+   */
+  flush(items: Item[]): Promise<readonly Result[]>;
+  /** Items with the same key never meet in a batch nor in two batches at once, and keep their call order. */
+  key?(item: Item): string | undefined;
+  /** The size of an item in bytes, for {@link maxBytes}. Default: 0. */
+  size?(item: Item): number;
+  /**
+   * Whether a batch failed because of some item's data, and nothing of it took effect. Such a batch is split in
+   * halves until the culprits stand alone. Default: never.
+   */
+  isDataError?(error: unknown): boolean;
+  /** Items in a batch at the most. Default: 500. */
+  maxItems?: number;
+  /** Bytes in a batch at the most; a larger item goes alone. Default: 1,048,576 (1 MiB). */
+  maxBytes?: number;
+  /** Batches under way at the same time. Default: 2. */
+  maxInFlight?: number;
+  /** Calls that may wait; one more is refused with `OverloadedError`. Default: 100,000. */
+  maxWaiting?: number;
+}
+
+interface Call<Item, Result> {
+  item: Item;
+  key: string | undefined;
+  size: number;
+  resolve(result: Result): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Turns concurrent single calls into few statements. While two batches are under way, new calls wait and then go
+ * together; an idle coalescer sends at once (at the end of the current microtask, so that calls of one
+ * `Promise.all` share a batch). Every call is settled exactly once.
+ */
+export class Coalescer<Item, Result> {
+  private readonly maxItems: number;
+  private readonly maxBytes: number;
+  private readonly maxInFlight: number;
+  private readonly maxWaiting: number;
+
+  /** Calls that the next batches take, oldest first; no two have the same key. */
+  private ready: Call<Item, Result>[] = [];
+  /**
+   * For every key that is ready or under way, the calls behind it. Keeping them apart means that a hot key
+   * costs no rescan of all that wait.
+   */
+  private readonly behind = new Map<string, Call<Item, Result>[]>();
+  private waiting = 0;
+  private inFlight = 0;
+  private pumpQueued = false;
+  private closing: Promise<void> | undefined;
+  private whenIdle: (() => void) | undefined;
+
+  constructor(private readonly options: CoalescerOptions<Item, Result>) {
+    this.maxItems = positive(options.maxItems, 500, 'maxItems');
+    this.maxBytes = positive(options.maxBytes, 1_048_576, 'maxBytes');
+    this.maxInFlight = positive(options.maxInFlight, 2, 'maxInFlight');
+    this.maxWaiting = positive(options.maxWaiting, 100_000, 'maxWaiting');
+  }
+
+  /** Calls that wait for a batch, those under way not counted. */
+  get waitingCount(): number {
+    return this.waiting;
+  }
+
+  /**
+   * Sends one item with the next batch.
+   *
+   * @throws ClosedError after {@link close}; OverloadedError when `maxWaiting` calls wait already
+   */
+  run(item: Item): Promise<Result> {
+    if (this.closing !== undefined) return Promise.reject(new ClosedError(this.options.name));
+    if (this.waiting >= this.maxWaiting) {
+      return Promise.reject(new OverloadedError(this.options.name, this.maxWaiting));
+    }
+    return new Promise<Result>((resolve, reject) => {
+      const key = this.options.key?.(item);
+      const size = this.options.size?.(item) ?? 0;
+      this.enqueue({ item, key, size, resolve, reject });
+    });
+  }
+
+  /** Refuses new calls, and resolves when every call made before has been settled. May be called twice. */
+  close(): Promise<void> {
+    this.closing ??= new Promise<void>((resolve) => {
+      this.whenIdle = resolve;
+      this.resolveWhenIdle();
+    });
+    return this.closing;
+  }
+
+  private enqueue(call: Call<Item, Result>): void {
+    this.waiting++;
+    if (call.key !== undefined) {
+      const behind = this.behind.get(call.key);
+      if (behind !== undefined) {
+        behind.push(call);
+        return;
+      }
+      this.behind.set(call.key, []);
+    }
+    this.ready.push(call);
+    this.queuePump();
+  }
+
+  private queuePump(): void {
+    if (this.pumpQueued || this.inFlight >= this.maxInFlight) return;
+    this.pumpQueued = true;
+    runInRootScope(() =>
+      queueMicrotask(() => {
+        this.pumpQueued = false;
+        this.pump();
+      }),
+    );
+  }
+
+  private pump(): void {
+    while (this.inFlight < this.maxInFlight) {
+      const batch = this.takeBatch();
+      if (batch.length === 0) return;
+      this.inFlight++;
+      // `fly` settles its calls itself and never rejects.
+      void this.fly(batch);
+    }
+  }
+
+  /** The oldest calls that fit together. */
+  private takeBatch(): Call<Item, Result>[] {
+    let count = 0;
+    let bytes = 0;
+    for (const call of this.ready) {
+      if (count === this.maxItems || (count > 0 && bytes + call.size > this.maxBytes)) break;
+      bytes += call.size;
+      count++;
+    }
+    this.waiting -= count;
+    return this.ready.splice(0, count);
+  }
+
+  private async fly(batch: Call<Item, Result>[]): Promise<void> {
+    await this.send(batch);
+    for (const { key } of batch) if (key !== undefined) this.releaseKey(key);
+    this.inFlight--;
+    if (this.ready.length > 0) this.queuePump();
+    else this.resolveWhenIdle();
+  }
+
+  private releaseKey(key: string): void {
+    const behind = this.behind.get(key)!;
+    const next = behind.shift();
+    if (next === undefined) this.behind.delete(key);
+    else this.ready.push(next);
+  }
+
+  /** Settles every call of the batch, whatever happens. */
+  private async send(batch: Call<Item, Result>[]): Promise<void> {
+    let results: readonly Result[];
+    try {
+      results = await this.options.flush(batch.map((call) => call.item));
+      if (results.length !== batch.length) {
+        throw new Error(`${this.options.name}: flush gave ${results.length} results for ${batch.length} items.`);
+      }
+    } catch (error) {
+      if (batch.length > 1 && this.isDataError(error)) {
+        const middle = batch.length >> 1;
+        await this.send(batch.slice(0, middle));
+        await this.send(batch.slice(middle));
+      } else {
+        for (const call of batch) call.reject(error);
+      }
+      return;
+    }
+    batch.forEach((call, i) => call.resolve(results[i]!));
+  }
+
+  private isDataError(error: unknown): boolean {
+    try {
+      return this.options.isDataError?.(error) ?? false;
+    } catch {
+      // A classifier that throws must not leave the calls unsettled.
+      return false;
+    }
+  }
+
+  private resolveWhenIdle(): void {
+    if (this.inFlight === 0 && this.waiting === 0) this.whenIdle?.();
+  }
+}
+
+function positive(value: number | undefined, fallback: number, name: string): number {
+  if (value === undefined) return fallback;
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new InvalidArgumentError(name, `${value} must be a whole number of at least 1.`);
+  }
+  return value;
+}
