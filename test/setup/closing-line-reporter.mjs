@@ -9,11 +9,9 @@ export default class ClosingLineReporter {
   #results;
 
   constructor(globalConfig) {
-    if (globalConfig.watch || globalConfig.watchAll) return;
-    // Jest mutes process.stdout.write before it exits early.
-    const write = process.stdout.write.bind(process.stdout);
+    if (globalConfig.watch || globalConfig.watchAll || globalConfig.json) return;
     // Not in onRunComplete: the other reporters and the global teardown may still print, and fail, after it.
-    process.once('exit', (exitCode) => write(`${this.#line(exitCode)}\n`));
+    process.once('exit', (exitCode) => print(`${this.#line(exitCode)}\n`));
   }
 
   onTestResult(test, testResult, results) {
@@ -33,4 +31,9 @@ export default class ClosingLineReporter {
     const shownFailed = succeeded ? failed : Math.max(1, failed);
     return `${passed} passed, ${shownFailed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
   }
+}
+
+/** Jest replaces `process.stdout.write`, to buffer and, where it exits early, to mute it. */
+function print(text) {
+  Object.getPrototypeOf(process.stdout).write.call(process.stdout, text);
 }

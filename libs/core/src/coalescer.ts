@@ -33,6 +33,8 @@ interface Call<Item, Result> {
   item: Item;
   key: string | undefined;
   size: number;
+  /** The call to make ready when this one is settled: the next with the same key. */
+  behind: Call<Item, Result> | undefined;
   resolve(result: Result): void;
   reject(error: unknown): void;
 }
@@ -49,12 +51,12 @@ export class Coalescer<Item, Result> {
   private readonly maxWaiting: number;
 
   /** Calls that the next batches take, oldest first; no two have the same key. */
-  private ready: Call<Item, Result>[] = [];
+  private readonly ready: Call<Item, Result>[] = [];
   /**
-   * For every key that is ready or under way, the calls behind it. Keeping them apart means that a hot key
-   * costs no rescan of all that wait.
+   * For every key that is ready or under way, the last call with it. Those between are not in `ready` but hang one
+   * behind the other, so that a hot key costs neither a rescan of all that wait nor the shifting of a long array.
    */
-  private readonly behind = new Map<string, Call<Item, Result>[]>();
+  private readonly lastOfKey = new Map<string, Call<Item, Result>>();
   private waiting = 0;
   private inFlight = 0;
   private pumpQueued = false;
@@ -83,14 +85,19 @@ export class Coalescer<Item, Result> {
     if (this.waiting >= this.maxWaiting) {
       return Promise.reject(new OverloadedError(this.options.name, this.maxWaiting));
     }
+    // What `key` or `size` throws rejects the promise.
     return new Promise<Result>((resolve, reject) => {
       const key = this.options.key?.(item);
       const size = this.options.size?.(item) ?? 0;
-      this.enqueue({ item, key, size, resolve, reject });
+      if (!(size >= 0)) throw new InvalidArgumentError('size', `${size} must be at least 0.`);
+      this.enqueue({ item, key, size, behind: undefined, resolve, reject });
     });
   }
 
-  /** Refuses new calls, and resolves when every call made before has been settled. May be called twice. */
+  /**
+   * Refuses new calls, and resolves when every call made before has been settled; never rejects. May be called
+   * twice. How long it takes is up to `flush`, which has to end.
+   */
   close(): Promise<void> {
     this.closing ??= new Promise<void>((resolve) => {
       this.whenIdle = resolve;
@@ -102,12 +109,12 @@ export class Coalescer<Item, Result> {
   private enqueue(call: Call<Item, Result>): void {
     this.waiting++;
     if (call.key !== undefined) {
-      const behind = this.behind.get(call.key);
-      if (behind !== undefined) {
-        behind.push(call);
+      const last = this.lastOfKey.get(call.key);
+      this.lastOfKey.set(call.key, call);
+      if (last !== undefined) {
+        last.behind = call;
         return;
       }
-      this.behind.set(call.key, []);
     }
     this.ready.push(call);
     this.queuePump();
@@ -149,17 +156,18 @@ export class Coalescer<Item, Result> {
 
   private async fly(batch: Call<Item, Result>[]): Promise<void> {
     await this.send(batch);
-    for (const { key } of batch) if (key !== undefined) this.releaseKey(key);
+    for (const call of batch) this.makeNextReady(call);
     this.inFlight--;
     if (this.ready.length > 0) this.queuePump();
     else this.resolveWhenIdle();
   }
 
-  private releaseKey(key: string): void {
-    const behind = this.behind.get(key)!;
-    const next = behind.shift();
-    if (next === undefined) this.behind.delete(key);
-    else this.ready.push(next);
+  private makeNextReady(call: Call<Item, Result>): void {
+    const { key, behind } = call;
+    if (behind !== undefined) this.ready.push(behind);
+    else if (key !== undefined) this.lastOfKey.delete(key);
+    // Else a settled call that grew old keeps all the later ones from an early garbage collection.
+    call.behind = undefined;
   }
 
   /** Settles every call of the batch, whatever happens. */
@@ -167,9 +175,6 @@ export class Coalescer<Item, Result> {
     let results: readonly Result[];
     try {
       results = await this.options.flush(batch.map((call) => call.item));
-      if (results.length !== batch.length) {
-        throw new Error(`${this.options.name}: flush gave ${results.length} results for ${batch.length} items.`);
-      }
     } catch (error) {
       if (batch.length > 1 && this.isDataError(error)) {
         const middle = batch.length >> 1;
@@ -180,7 +185,13 @@ export class Coalescer<Item, Result> {
       }
       return;
     }
-    batch.forEach((call, i) => call.resolve(results[i]!));
+    if ((results as readonly Result[] | undefined)?.length === batch.length) {
+      batch.forEach((call, i) => call.resolve(results[i]!));
+    } else {
+      // A bug of `flush`, after which nobody can tell whose result is whose; and the batch may have taken effect.
+      const error = new Error(`${this.options.name}: flush must give ${batch.length} results, one per item.`);
+      for (const call of batch) call.reject(error);
+    }
   }
 
   private isDataError(error: unknown): boolean {

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { NestboxError } from './nestbox-error.js';
 
 /**
@@ -63,10 +64,17 @@ export class TimeoutError extends NestboxError {
   }
 }
 
-/** The text of any thrown value, for messages that quote a cause. */
+/**
+ * The text of any thrown value, for messages that quote a cause. Errors are told by their shape, since those that
+ * come from Node itself are no `instanceof Error` in another realm.
+ */
 export function messageOf(error: unknown): string {
-  if (error instanceof AggregateError && error.message === '') {
-    return error.errors.map(messageOf).join('; ');
-  }
-  return error instanceof Error ? error.message : String(error);
+  if (typeof error === 'string') return error;
+  if (typeof error !== 'object' || error === null) return inspect(error);
+  const { message, errors, name } = error as { message?: unknown; errors?: unknown; name?: unknown };
+  if (typeof message !== 'string') return inspect(error);
+  if (message !== '') return message;
+  // Node reports a host whose addresses all refuse as one error without a message of its own.
+  if (Array.isArray(errors) && errors.length > 0) return errors.map(messageOf).join('; ');
+  return String(name);
 }

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 
-/** Created while the module loads, hence outside every caller's async context. */
+/** Created when the module loads: with an application's other imports, outside every caller's async context. */
 const root = new AsyncResource('NestboxRootScope');
 
 /**
