@@ -1,0 +1,101 @@
+import { NestboxError, messageOf } from '@nestbox/core';
+
+/** A package that is needed for the chosen options is not installed. */
+export class MissingDriverError extends NestboxError {
+  readonly code = 'MISSING_DRIVER';
+
+  constructor(
+    readonly packageName: string,
+    readonly command: string,
+    options?: { cause?: unknown },
+  ) {
+    super(`The package "${packageName}" is needed but could not be loaded. Install it: ${command}`, options);
+  }
+}
+
+/** What became of a transaction. `failed` and `lost` mean that PostgreSQL rolls it back. */
+export type TransactionState = 'open' | 'committed' | 'rolled back' | 'failed' | 'lost';
+
+/**
+ * Something was asked of a transaction (or savepoint) that is over, or that a failed statement or a lost
+ * connection has doomed. Nothing was sent to the server. `cause` is the error that doomed it, if any.
+ */
+export class TransactionClosedError extends NestboxError {
+  readonly code = 'TRANSACTION_CLOSED';
+
+  constructor(
+    readonly state: Exclude<TransactionState, 'open'>,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}
+
+/**
+ * The connection was lost after COMMIT was sent and before its answer came: the transaction may or may not have
+ * been committed. Look at the data before doing it again.
+ */
+export class CommitOutcomeUnknownError extends NestboxError {
+  readonly code = 'COMMIT_OUTCOME_UNKNOWN';
+
+  constructor(cause: unknown) {
+    super(
+      `The connection was lost during COMMIT, so the transaction may or may not have been committed ` +
+        `(${messageOf(cause)}). Check the data before you try again.`,
+      { cause },
+    );
+  }
+}
+
+/** SQLSTATEs with which PostgreSQL ends a session; class 08 is added below. */
+const SESSION_ENDED = new Set(['57P01', '57P02', '57P03', '57P04', '57P05', '25P03', '25P04']);
+
+const CONNECTION_CODES = new Set([
+  'CONNECTION_CLOSED',
+  'CONNECTION_DESTROYED',
+  'CONNECTION_ENDED',
+  'CONNECT_TIMEOUT',
+  'EAI_AGAIN',
+  'ECONNABORTED',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'ENOENT',
+  'ENOTFOUND',
+  'EPIPE',
+  'ERR_SOCKET_CLOSED',
+  'ERR_STREAM_DESTROYED',
+  'ERR_STREAM_WRITE_AFTER_END',
+  'ETIMEDOUT',
+]);
+
+/** Whether an error, or what caused it, means that the connection could not be had or was lost. */
+export function isConnectionLost(error: unknown): boolean {
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 8; cause = cause.cause, depth++) {
+    const code = codeOf(cause);
+    if (
+      code !== undefined &&
+      (CONNECTION_CODES.has(code) || SESSION_ENDED.has(code) || /^08\w{3}$/.test(code))
+    ) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/**
+ * Whether PostgreSQL refused a statement because of the data in it (SQLSTATE classes 22 data exception, 23
+ * constraint violation, 44 check option violation and 54 limit exceeded). The statement took no effect.
+ */
+export function isDataError(error: unknown): boolean {
+  const code = codeOf(error);
+  return code !== undefined && /^(?:22|23|44|54)[0-9A-Z]{3}$/.test(code);
+}
+
+function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
+}

@@ -1,0 +1,49 @@
+import { InvalidArgumentError, type Duration } from '@nestbox/core';
+import { isSql, type DriverOptions, type Sql } from './driver.js';
+
+/** How to reach PostgreSQL. Exactly one of `url`/`options`, `client` and `embedded` is needed. */
+export interface PostgresOptions {
+  /** `postgres://user:password@host:port/database`; may list several hosts, separated by commas. */
+  url?: string;
+  /** Options of postgres.js, beside or in place of `url`: host, port, database, user, password, ssl, max… */
+  options?: DriverOptions;
+  /** A postgres.js client of yours. It is shared: never closed by us. */
+  client?: Sql;
+  /** A direct connection for LISTEN, where `url` goes through PgBouncer in transaction mode. Default: `url`. */
+  listenUrl?: string;
+  /** Whether statements are prepared by name. `false` for PgBouncer in transaction mode. Default: true. */
+  prepare?: boolean;
+  /** A development server that we start; refused under NODE_ENV=production. */
+  embedded?: EmbeddedOptions;
+  /** How long `init` tries to reach a server that does not answer. Default: 10 s. */
+  connectTimeout?: Duration;
+}
+
+export interface EmbeddedOptions {
+  /** Where the data is kept between starts; created when absent. */
+  dataDir: string;
+  /** Default: a free port, kept as long as the server runs. */
+  port?: number;
+}
+
+/**
+ * @throws InvalidArgumentError when the options contradict each other or say nothing
+ */
+export function checkOptions(given: PostgresOptions | string): PostgresOptions {
+  const options = typeof given === 'string' ? { url: given } : given;
+  const { url, client, embedded } = options;
+  const ways = [url ?? options.options, client, embedded].filter((way) => way !== undefined).length;
+  if (ways !== 1) {
+    throw new InvalidArgumentError(
+      'options',
+      'give exactly one of `url` (or `options`), `client` and `embedded`.',
+    );
+  }
+  if (client !== undefined && !isSql(client)) {
+    throw new InvalidArgumentError(
+      'options.client',
+      'is not a client of the postgres package (postgres.js).',
+    );
+  }
+  return options;
+}
