@@ -37,11 +37,16 @@ export interface AdapterIncrementOptions {
   recordHistory?: boolean;
 }
 
+/**
+ * A part of a commit. All checks are made against the state before the commit. A key may be checked and written,
+ * but written once only.
+ */
 export type KvOperation =
   | { type: 'check'; key: string; version: ExpectedVersion }
   | { type: 'set'; key: string; value: unknown; expiry?: Expiry }
   | { type: 'delete'; key: string }
-  | { type: 'increment'; key: string; by: bigint };
+  /** `expiry` is that of an entry which the increment creates; an existing one keeps its own. */
+  | { type: 'increment'; key: string; by: bigint; expiry?: Expiry };
 
 /** `versions` has each key that was set or incremented; `failed` the keys whose check did not hold. */
 export type CommitResult = { ok: true; versions: Map<string, bigint> } | { ok: false; failed: string[] };
@@ -86,7 +91,8 @@ export interface ChangeFeed {
   /**
    * The next changes (at least one, in order), as soon as there are any.
    *
-   * @throws ClosedError once the feed or its adapter is closed
+   * @throws ClosedError once the feed or its adapter is closed, also to a call that waits;
+   *   RevisionTrimmedError when the reader fell so far behind that changes it has not seen are no longer kept
    */
   read(): Promise<StoredChange[]>;
   close(): Promise<void>;
@@ -125,10 +131,18 @@ export interface KvStats {
 /**
  * The port between the key-value store and a backend. Every adapter works on its own, opens what it needs on
  * first use, checks its arguments (InvalidArgumentError), and wraps a backend's failure in KvOperationError.
+ * Values are encoded before anything is awaited, and those returned are the caller's own: neither side sees what
+ * the other does to them later.
  */
 export interface KvAdapter {
   /** For messages, such as `PostgreSQL`. */
   readonly backend: string;
+  /**
+   * True while the caller is inside a transaction that the calls join. The store then keeps no other caller
+   * waiting for what the transaction does, and shares nothing that it has not committed. Absent where the backend
+   * has no transactions.
+   */
+  readonly inTransaction?: boolean;
 
   /** Opens the backend, creating its schema where it has one. Called by the first use too; may be called twice. */
   init(): Promise<void>;
@@ -146,16 +160,28 @@ export interface KvAdapter {
 
   getEntry(key: string): Promise<StoredEntry | undefined>;
   getEntries(keys: readonly string[]): Promise<Map<string, StoredEntry>>;
-  /** All or nothing where the backend can (PostgreSQL, memory, file, Redis standalone). */
+  /**
+   * All or nothing where the backend can (PostgreSQL, memory, file, Redis standalone). Where a key comes twice,
+   * the last one counts.
+   */
   setMany(
     entries: readonly { key: string; value: unknown; expiry?: Expiry }[],
     options?: { recordHistory?: boolean },
   ): Promise<Map<string, bigint>>;
-  /** How many there were. */
+  /** How many there were. Where a key comes twice, it counts once. */
   deleteMany(keys: readonly string[], options?: { recordHistory?: boolean }): Promise<number>;
   /** @throws NotACounterError when the value is not a whole number, or the sum is beyond 64 bits */
-  increment(key: string, by: bigint, options?: AdapterIncrementOptions): Promise<{ value: bigint; version: bigint }>;
-  /** All or nothing. @throws UnsupportedOperationError where the keys cannot be changed together */
+  increment(
+    key: string,
+    by: bigint,
+    options?: AdapterIncrementOptions,
+  ): Promise<{ value: bigint; version: bigint }>;
+  /**
+   * All or nothing; without operations, `ok`.
+   *
+   * @throws NotACounterError as `increment` does; UnsupportedOperationError where the keys cannot be changed
+   *   together
+   */
   commit(operations: readonly KvOperation[], options?: { recordHistory?: boolean }): Promise<CommitResult>;
 
   list(range: KeyRange): Promise<StoredEntry[]>;
@@ -173,11 +199,16 @@ export interface KvAdapter {
   revision(): Promise<bigint>;
   /**
    * Changes of keys with the prefix, from `fromRevision` on (inclusive), or all that are made after this resolves.
+   * A `fromRevision` that lies ahead waits for it.
    *
    * @throws RevisionTrimmedError when changes since `fromRevision` are no longer kept
    */
   openFeed(options: { prefix: string; fromRevision?: bigint }): Promise<ChangeFeed>;
 
-  /** @throws LeaseHeldError when somebody else holds it and `wait` is over */
+  /**
+   * Leases have names of their own: a lease `a` and an entry `a` do not touch each other.
+   *
+   * @throws LeaseHeldError when somebody else holds it and `wait` is over; the signal's reason when it aborts
+   */
   lease(key: string, options: AdapterLeaseOptions): Promise<KvLease>;
 }

@@ -64,7 +64,9 @@ export class LeaseHeldError extends NestboxError {
   readonly code = 'LEASE_HELD';
 
   constructor(readonly key: string) {
-    super(`The lease "${key}" is held by another holder. Wait for it with the option wait, or try again later.`);
+    super(
+      `The lease "${key}" is held by another holder. Wait for it with the option wait, or try again later.`,
+    );
   }
 }
 
