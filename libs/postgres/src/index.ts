@@ -1,5 +1,23 @@
 export type { Row, Sql } from './driver.js';
 export {
+  MigrationChecksumError,
+  MigrationFailedError,
+  MigrationOrderError,
+  MigrationRequiredError,
+  MigrationTooNewError,
+} from './migrations.errors.js';
+export type { AppliedMigration } from './migration-plan.js';
+export type { TemplateParameters } from './migration-template.js';
+export {
+  Migrations,
+  type MigrationReport,
+  type MigrationStatus,
+  type MigrationStep,
+  type MigrationsOptions,
+} from './migrations.js';
+export { OrderedLogError } from './ordered-log.errors.js';
+export { OrderedLog, type LogRange, type OrderedLogOptions } from './ordered-log.js';
+export {
   CommitOutcomeUnknownError,
   MissingDriverError,
   TransactionClosedError,

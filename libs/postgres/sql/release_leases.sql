@@ -1,0 +1,15 @@
+-- Gives up leases before their time. Returns those that were still held. The rows stay, for nestbox.sweep_leases.
+create or replace function nestbox.release_leases(lease_names text[], epochs bigint[])
+returns table (released_name text, released_epoch bigint)
+language sql volatile
+as $$
+  update nestbox.leases l
+     set owner = null,
+         expires_at = clock_timestamp()
+    from unnest(lease_names, epochs) as r (name, epoch)
+   where l.name = r.name
+     and l.epoch = r.epoch
+     and l.owner is not null
+     and l.expires_at > clock_timestamp()
+  returning l.name, l.epoch
+$$;

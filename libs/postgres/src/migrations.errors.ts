@@ -1,0 +1,94 @@
+import { NestboxError, messageOf } from '@nestbox/core';
+
+/** A migration that was applied to the database is no longer what it was. */
+export class MigrationChecksumError extends NestboxError {
+  readonly code = 'MIGRATION_CHECKSUM';
+
+  constructor(
+    readonly lib: string,
+    readonly target: string,
+    /** The file that was changed. */
+    readonly file: string,
+    /** The checksum of the text that was applied. */
+    readonly applied: string,
+    /** The checksum of the text that the file has now. */
+    readonly found: string,
+  ) {
+    super(
+      `${file} of ${lib} was changed after it had been applied to ${target}. ` +
+        'Restore its text (for a package: install it again), and put the change into a new file with the next number.',
+    );
+  }
+}
+
+/** A migration turned up below one that has been applied already. */
+export class MigrationOrderError extends NestboxError {
+  readonly code = 'MIGRATION_ORDER';
+
+  constructor(
+    readonly lib: string,
+    readonly target: string,
+    readonly file: string,
+    /** The highest number that has been applied. */
+    readonly version: number,
+  ) {
+    super(
+      `${file} of ${lib} was never applied to ${target}, which is at version ${version} already. ` +
+        `Give it a number above ${version}.`,
+    );
+  }
+}
+
+/** A migration failed; all that its run had done was rolled back. `cause` is the database's error. */
+export class MigrationFailedError extends NestboxError {
+  readonly code = 'MIGRATION_FAILED';
+
+  constructor(
+    readonly lib: string,
+    readonly target: string,
+    readonly file: string,
+    cause: unknown,
+  ) {
+    super(`${file} of ${lib} failed on ${target}, and nothing was changed: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** The database lacks migrations that this release needs, and it was told not to apply them. */
+export class MigrationRequiredError extends NestboxError {
+  readonly code = 'MIGRATION_REQUIRED';
+  /** What applies them. */
+  readonly command: string;
+
+  constructor(
+    readonly lib: string,
+    readonly target: string,
+    /** The files that were not applied yet. */
+    readonly files: readonly string[],
+  ) {
+    const command = `nestbox migrate run --lib ${lib}`;
+    const more = files.length > 3 ? ` and ${files.length - 3} more` : '';
+    super(
+      `${target} lacks ${files.slice(0, 3).join(', ')}${more}, which ${lib} needs. Apply them: ${command}`,
+    );
+    this.command = command;
+  }
+}
+
+/** The database was changed by a newer release in a way that this one cannot work with. */
+export class MigrationTooNewError extends NestboxError {
+  readonly code = 'MIGRATION_TOO_NEW';
+
+  constructor(
+    readonly lib: string,
+    readonly target: string,
+    /** The migration that this release does not know. */
+    readonly file: string,
+    /** The release that applied it. */
+    readonly release: string,
+  ) {
+    super(
+      `${target} was changed by release ${release} of ${lib} (${file}) in a way that this release cannot work with. ` +
+        `Upgrade to ${release} or later.`,
+    );
+  }
+}
