@@ -1,4 +1,5 @@
 import { ClosedError, InvalidArgumentError, OverloadedError } from './errors.js';
+import { Fifo } from './fifo.js';
 import { runInRootScope } from './root-scope.js';
 
 /** How a {@link Coalescer} sends, and when it has to wait. */
@@ -51,7 +52,7 @@ export class Coalescer<Item, Result> {
   private readonly maxWaiting: number;
 
   /** Calls that the next batches take, oldest first; no two have the same key. */
-  private readonly ready: Call<Item, Result>[] = [];
+  private readonly ready = new Fifo<Call<Item, Result>>();
   /**
    * For every key that is ready or under way, the last call with it. Those between are not in `ready` but hang one
    * behind the other, so that a hot key costs neither a rescan of all that wait nor the shifting of a long array.
@@ -143,15 +144,18 @@ export class Coalescer<Item, Result> {
 
   /** The oldest calls that fit together. */
   private takeBatch(): Call<Item, Result>[] {
-    let count = 0;
+    const batch: Call<Item, Result>[] = [];
     let bytes = 0;
-    for (const call of this.ready) {
-      if (count === this.maxItems || (count > 0 && bytes + call.size > this.maxBytes)) break;
+    let call = this.ready.peek();
+    while (call !== undefined && batch.length < this.maxItems) {
+      if (batch.length > 0 && bytes + call.size > this.maxBytes) break;
       bytes += call.size;
-      count++;
+      batch.push(call);
+      this.ready.shift();
+      call = this.ready.peek();
     }
-    this.waiting -= count;
-    return this.ready.splice(0, count);
+    this.waiting -= batch.length;
+    return batch;
   }
 
   private async fly(batch: Call<Item, Result>[]): Promise<void> {

@@ -27,7 +27,10 @@ export function parseDuration(duration: Duration, path: string): number {
     );
   }
   if (ms <= 0 || ms > LONGEST_MS) {
-    throw new InvalidArgumentError(path, `${describe(duration)} must be more than 0 and at most 1,000 years.`);
+    throw new InvalidArgumentError(
+      path,
+      `${describe(duration)} must be more than 0 and at most 1,000 years.`,
+    );
   }
   // 1.1 hours are 3,960,000.0000000005 ms in floating point, and must not become one more.
   return Math.max(1, Math.ceil(Math.round(ms * 1000) / 1000));

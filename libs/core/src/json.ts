@@ -43,7 +43,9 @@ function findProblem(value: unknown, depth: number): Problem | undefined {
     case 'string':
       return problemOf(textProblem(value));
     case 'number':
-      return Number.isFinite(value) ? undefined : problemOf(`${value} is not a JSON number; use null or a string.`);
+      return Number.isFinite(value)
+        ? undefined
+        : problemOf(`${value} is not a JSON number; use null or a string.`);
     case 'boolean':
       return undefined;
     case 'object':
@@ -73,7 +75,9 @@ function findInArray(array: unknown[], depth: number): Problem | undefined {
   if (hasSymbols(array)) return problemOf(SYMBOL_PROPERTY);
   if (Object.keys(array).length > array.length) {
     const name = Object.keys(array)[array.length]!;
-    return problemOf(`is an array with the property ${JSON.stringify(name)}, which JSON cannot hold; use an object.`);
+    return problemOf(
+      `is an array with the property ${JSON.stringify(name)}, which JSON cannot hold; use an object.`,
+    );
   }
   return undefined;
 }

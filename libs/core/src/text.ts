@@ -8,7 +8,8 @@ const MAX_IDENTIFIER_BYTES = 63;
 
 /** The first reason why neither PostgreSQL nor UTF-8 can hold a text, or undefined when they can. */
 export function textProblem(text: string): string | undefined {
-  if (text.includes('\0')) return 'contains a NUL character (U+0000), which PostgreSQL cannot store; remove it.';
+  if (text.includes('\0'))
+    return 'contains a NUL character (U+0000), which PostgreSQL cannot store; remove it.';
   if (!text.isWellFormed()) return 'contains a lone surrogate, which is not valid Unicode; remove it.';
   return undefined;
 }
