@@ -1,3 +1,5 @@
+import { Coalescer, type CoalescerOptions } from '@nestbox/core';
+
 interface Flight<Item, Result> {
   items: Item[];
   land(results: readonly Result[]): void;
@@ -17,6 +19,29 @@ export class Flights<Item, Result = Item> {
   get batches(): Item[][] {
     return this.all.map((flight) => flight.items);
   }
+}
+
+export interface Write {
+  key?: string;
+  id: number;
+  size?: number;
+}
+
+export function numbers(flights: Flights<number>, options: Partial<CoalescerOptions<number, number>> = {}) {
+  return new Coalescer<number, number>({ name: 'numbers', flush: flights.flush, ...options });
+}
+
+export function writes(
+  flights: Flights<Write, string>,
+  options: Partial<CoalescerOptions<Write, string>> = {},
+) {
+  return new Coalescer<Write, string>({
+    name: 'writes',
+    flush: flights.flush,
+    key: (write) => write.key,
+    size: (write) => write.size ?? 0,
+    ...options,
+  });
 }
 
 /** Lets everything happen that waits for no timer and no I/O. */
