@@ -6,6 +6,7 @@ export default {
   modulePathIgnorePatterns: ['/dist/'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
+    '^@nestbox/testing/contracts$': '<rootDir>/libs/testing/src/contracts/index.ts',
     '^@nestbox/(core|postgres|redis|kv|testing)$': '<rootDir>/libs/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
