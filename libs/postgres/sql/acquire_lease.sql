@@ -1,5 +1,6 @@
 -- Takes a lease that nobody holds. Returns its epoch; or a null epoch, the holder if there is one, and for how many
--- milliseconds the lease is still held (0 when somebody is just changing it: ask again).
+-- milliseconds the lease is still held (0 when somebody is just changing it: ask again). An owner that holds the lease
+-- already gets it again, under a new epoch: it did not hear of the first answer.
 --
 -- Taking over locks the row against nestbox.assert_lease, so it does not happen while a transaction of the former
 -- holder that passed the check is still open. It does not wait for that either: a locked row counts as held.
@@ -16,7 +17,7 @@ as $$
 declare
   ttl constant interval := ttl_ms * interval '1 millisecond';
 begin
-  select case when l.expires_at > clock_timestamp() then l.owner end,
+  select case when l.expires_at > clock_timestamp() then nullif(l.owner, new_owner) end,
          greatest(extract(epoch from l.expires_at - clock_timestamp()) * 1000, 0)
     into held_by, remaining_ms
     from nestbox.leases l
@@ -30,7 +31,8 @@ begin
   elsif held_by is null then
     -- The epoch is drawn while the row is locked, so that it is higher than that of every holder before.
     perform from nestbox.leases l
-      where l.name = lease_name and (l.owner is null or l.expires_at <= clock_timestamp())
+      where l.name = lease_name
+        and (l.owner is null or l.owner = new_owner or l.expires_at <= clock_timestamp())
       for update skip locked;
     if found then
       update nestbox.leases l

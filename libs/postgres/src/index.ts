@@ -1,4 +1,9 @@
 export type { Row, Sql } from './driver.js';
+export type { CreateListenClient } from './listen-connection.js';
+export { Listener, type Listening, type ListenerOptions, type ListenerState } from './listener.js';
+export { Lease } from './lease.js';
+export { LeaseExpiredError, LeaseUnavailableError } from './leases.errors.js';
+export { Leases, type AcquireOptions, type LeaseDatabase } from './leases.js';
 export {
   MigrationChecksumError,
   MigrationFailedError,
@@ -30,3 +35,5 @@ export { Postgres, type JoinedTransaction, type TransactionOptions } from './pos
 export { quoteIdentifier, textArray } from './sql-text.js';
 export type { TransactionConnection } from './transaction-connection.js';
 export { Transaction } from './transaction.js';
+export { Wakeup, type WakeupDatabase, type WakeupOnOptions, type WakeupOptions } from './wakeup.js';
+export { WakeupSubscription, type WakeupHandler } from './wakeup-subscription.js';
