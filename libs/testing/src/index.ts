@@ -13,5 +13,10 @@ export {
   type RedisClusterNode,
   type StartRedisClusterOptions,
 } from './servers/redis-cluster.js';
+export {
+  startRedisSentinel,
+  TestRedisSentinel,
+  type StartRedisSentinelOptions,
+} from './servers/redis-sentinel.js';
 export { testDatabase, testRedis, type TestRedisSpace } from './shared.js';
 export { Fixture, spawnFixture, type FixtureExit, type SpawnFixtureOptions } from './spawn-fixture.js';

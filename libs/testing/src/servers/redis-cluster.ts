@@ -87,6 +87,8 @@ export async function startRedisCluster({
         {
           settings: {
             'cluster-enabled': 'yes',
+            // A replica is announced once it has received something, be it a ping.
+            'repl-ping-replica-period': 1,
             'cluster-config-file': 'nodes.conf',
             'cluster-node-timeout': nodeTimeoutMs,
             'cluster-require-full-coverage': requireFullCoverage ? 'yes' : 'no',
@@ -123,9 +125,11 @@ async function introduce({ masters, replicas }: TestRedisCluster): Promise<void>
         await clients[i]!.call('CLUSTER', 'SET-CONFIG-EPOCH', i + 1);
       }),
     );
-    const [first, ...others] = servers;
-    for (const { hostname, port } of others) await clients[0]!.call('CLUSTER', 'MEET', hostname, port);
-    await Promise.all([first!, ...others].map((server) => eventually(() => knows(server, servers.length))));
+    // Each is introduced to each, since waiting for gossip takes seconds.
+    for (const client of clients) {
+      for (const { hostname, port } of servers) await client.call('CLUSTER', 'MEET', hostname, port);
+    }
+    await Promise.all(servers.map((server) => eventually(() => knows(server, servers.length))));
     await Promise.all(
       replicas.map(async (_, i) => {
         const masterId = await clients[i % masters.length]!.call('CLUSTER', 'MYID');
@@ -133,13 +137,14 @@ async function introduce({ masters, replicas }: TestRedisCluster): Promise<void>
       }),
     );
     await Promise.all(replicas.map((replica) => eventually(() => isLinked(replica))));
+    await Promise.all(servers.map((server) => eventually(() => lists(server, servers.length))));
   } finally {
     for (const client of clients) client.disconnect();
   }
 }
 
 async function inOrder(server: TestRedis, nodes: number): Promise<void> {
-  const info = await ask(server, 'CLUSTER', 'INFO');
+  const info = String(await ask(server, 'CLUSTER', 'INFO'));
   if (!info.includes('cluster_state:ok'))
     throw new Error(`Cluster not in order, says ${server.url}:\n${info}`);
   await knows(server, nodes);
@@ -147,21 +152,30 @@ async function inOrder(server: TestRedis, nodes: number): Promise<void> {
 
 /** Throws until the node has shaken hands with at least so many, itself included. */
 async function knows(server: TestRedis, nodes: number): Promise<void> {
-  const lines = (await ask(server, 'CLUSTER', 'NODES')).trim().split('\n');
+  const lines = String(await ask(server, 'CLUSTER', 'NODES'))
+    .trim()
+    .split('\n');
   const known = lines.filter((line) => !/handshake|noaddr/.test(line));
   if (known.length < nodes) throw new Error(`${server.url} knows ${known.length} of ${nodes} nodes.`);
 }
 
+/** Throws until clients that ask the node hear of that many nodes; replicas are listed once they have data. */
+async function lists(server: TestRedis, nodes: number): Promise<void> {
+  const ranges = (await ask(server, 'CLUSTER', 'SLOTS')) as unknown[][];
+  const listed = ranges.flatMap(([, , ...members]) => members).length;
+  if (listed < nodes) throw new Error(`${server.url} lists ${listed} of ${nodes} nodes.`);
+}
+
 async function isLinked(replica: TestRedis): Promise<void> {
-  const info = await ask(replica, 'INFO', 'replication');
+  const info = String(await ask(replica, 'INFO', 'replication'));
   if (!info.includes('master_link_status:up'))
     throw new Error(`${replica.url} does not follow its master yet.`);
 }
 
-async function ask(server: TestRedis, command: string, ...args: string[]): Promise<string> {
+async function ask(server: TestRedis, command: string, ...args: string[]): Promise<unknown> {
   const client = await connectRedis(server.url);
   try {
-    return String(await client.call(command, ...args));
+    return await client.call(command, ...args);
   } finally {
     client.disconnect();
   }
