@@ -1,4 +1,4 @@
-import { NestboxError, messageOf } from '@nestbox/core';
+import { InvalidArgumentError, NestboxError, messageOf } from '@nestbox/core';
 import type { ExpectedVersion } from './kv.adapter.js';
 
 /** The backend failed; the message has its reason and `cause` its error. */
@@ -77,4 +77,29 @@ export class LeaseLostError extends NestboxError {
   constructor(readonly key: string) {
     super(`The lease "${key}" has run out and may be held by another. Stop the work it protected.`);
   }
+}
+
+/** A line of an import is not an entry. What the lines before it hold is stored already, as the counts say. */
+export class ImportLineError extends InvalidArgumentError {
+  /**
+   * @param line number of the line; the first is 1
+   * @param imported entries stored
+   * @param skipped lines passed over
+   */
+  constructor(
+    readonly line: number,
+    path: string,
+    problem: string,
+    readonly imported: number,
+    readonly skipped: number,
+    options?: { cause?: unknown },
+  ) {
+    super(path, `${problem} ${storedSoFar(imported, skipped)}`, options);
+  }
+}
+
+/** For messages about an import that ended before its end. */
+export function storedSoFar(imported: number, skipped: number): string {
+  if (imported === 0 && skipped === 0) return 'Nothing was imported.';
+  return `${imported} entries of the lines before are stored${skipped === 0 ? '' : `, ${skipped} were skipped`}.`;
 }
