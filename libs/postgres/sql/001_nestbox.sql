@@ -2,7 +2,7 @@
 -- role that may not create schemas; `create schema if not exists` would still ask for that privilege.
 do $$
 begin
-  if to_regnamespace('nestbox') is null then
+  if not exists (select from pg_catalog.pg_namespace where nspname = 'nestbox') then
     create schema nestbox;
   end if;
 end

@@ -235,7 +235,12 @@ set checksum = excluded.checksum, release = excluded.release, applied_at = clock
   }
 
   private async readApplied(on: Queryable): Promise<AppliedMigration[]> {
-    const [found] = await on.query(`select to_regclass('nestbox.migrations') is not null as present`);
+    // Not to_regclass: inside a transaction it may answer from a cache that is as old as the transaction.
+    const [found] = await on.query(`
+      select exists (
+        select from pg_catalog.pg_class c
+          join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = 'nestbox' and c.relname = 'migrations') as present`);
     if (found?.['present'] !== true) return [];
     const rows = await on.query(
       `select name, version, checksum, release, breaking, (extract(epoch from applied_at) * 1000)::float8 as applied_ms
