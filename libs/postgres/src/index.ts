@@ -30,6 +30,9 @@ export {
   isDataError,
   type TransactionState,
 } from './postgres.errors.js';
+export { PostgresHealthIndicator, type PostgresHealthOptions } from './postgres.health.js';
+export { PostgresModule, type PostgresModuleExtras } from './postgres.module.js';
+export { InjectPostgres, getPostgresToken } from './postgres.tokens.js';
 export type { EmbeddedOptions, PostgresOptions } from './postgres.options.js';
 export { Postgres, type JoinedTransaction, type TransactionOptions } from './postgres.js';
 export { quoteIdentifier, textArray } from './sql-text.js';

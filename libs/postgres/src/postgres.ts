@@ -3,7 +3,10 @@ import { ClosedError, InvalidArgumentError, TimeoutError } from '@nestbox/core';
 import { loadDriver, type DriverOptions, type Row, type Sql } from './driver.js';
 import { checkOptions, type PostgresOptions } from './postgres.options.js';
 import { begin, execute, type TransactionConnection } from './transaction-connection.js';
+import { Leases } from './leases.js';
+import { Listener, type Listening, type ListenerState } from './listener.js';
 import { RootTransaction, type AmbientTransaction, type Transaction } from './transaction.js';
+import { Wakeup } from './wakeup.js';
 
 export interface TransactionOptions {
   /** Default: the database's, which is `read committed` unless configured otherwise. */
@@ -25,7 +28,11 @@ export class Postgres {
   readonly #prepare: boolean;
   readonly #ambient: AmbientTransaction = new AsyncLocalStorage();
   #client: Sql | undefined;
+  #listener: Listener | undefined;
+  #wakeup: Wakeup | undefined;
+  #leases: Leases | undefined;
   #closing: Promise<void> | undefined;
+  #closed = false;
 
   constructor(options: PostgresOptions | string) {
     this.#options = checkOptions(options);
@@ -35,13 +42,13 @@ export class Postgres {
 
   /** The postgres.js client, created at the first use. It does not join the ambient transaction. */
   get client(): Sql {
-    if (this.#closing !== undefined) throw new ClosedError('Postgres');
+    if (this.#closed) throw new ClosedError('Postgres');
     this.#client ??= this.#create(this.#options.url, {});
     return this.#client;
   }
 
-  init(): Promise<void> {
-    return Promise.resolve();
+  async init(): Promise<void> {
+    await execute(this.client, 'select 1', [], this.#prepare);
   }
 
   /**
@@ -142,17 +149,41 @@ export class Postgres {
   }
 
   /**
-   * A client of its own with one connection, through `listenUrl` where given, with the same credentials. Whoever
-   * asks for it ends it, with `end({ timeout })`.
+   * Listens to a channel, on the one LISTEN connection that this object opens when it is first needed (through
+   * `listenUrl` where given) and opens again whenever it is lost. What was sent meanwhile is lost: `onListening`,
+   * called after each (re)connect, is the moment to read the tables.
+   *
+   * @throws InvalidArgumentError for a channel that is no identifier; ClosedError
    */
-  createDedicatedClient(overrides: DriverOptions = {}): Sql {
-    const { client, listenUrl, url } = this.#options;
-    const own = { max: 1, idle_timeout: undefined, max_lifetime: null, ...overrides };
-    if (client !== undefined && listenUrl === undefined) {
-      const derived: Record<string, unknown> = { ...client.options, ...own };
-      return loadDriver()(derived as DriverOptions);
-    }
-    return this.#create(listenUrl ?? url, own);
+  async listen(
+    channel: string,
+    onNotify: (payload: string) => void,
+    onListening?: () => void,
+  ): Promise<Listening> {
+    if (this.#closing !== undefined) throw new ClosedError('Postgres');
+    this.#listener ??= new Listener((overrides) => this.#createListenClient(overrides));
+    return this.#listener.listen(channel, onNotify, onListening);
+  }
+
+  /** Whether the LISTEN connection stands; `idle` while nobody listens. */
+  get listenerState(): ListenerState['status'] {
+    return this.#listener?.state.status ?? 'idle';
+  }
+
+  /** Wakes other processes when there is something new to read. */
+  get wakeup(): Wakeup {
+    this.#wakeup ??= new Wakeup(this);
+    return this.#wakeup;
+  }
+
+  /** Locks that end by themselves. */
+  get leases(): Leases {
+    this.#leases ??= new Leases(this);
+    return this.#leases;
+  }
+
+  get poolFigures(): { max: number } {
+    return { max: this.client.options.max };
   }
 
   /** Closes what this object opened; a client that was passed in stays open. */
@@ -162,7 +193,17 @@ export class Postgres {
   }
 
   async #close(): Promise<void> {
+    await Promise.all([this.#leases?.close(), this.#wakeup?.close()]);
+    await this.#listener?.close();
+    this.#closed = true;
     if (this.#options.client === undefined) await this.#client?.end({ timeout: 5 });
+  }
+
+  async #createListenClient(overrides: DriverOptions): Promise<Sql> {
+    const { client, listenUrl, url } = this.#options;
+    if (client === undefined || listenUrl !== undefined) return this.#create(listenUrl ?? url, overrides);
+    const derived: Record<string, unknown> = { ...client.options, ...overrides };
+    return loadDriver()(derived as DriverOptions);
   }
 
   #create(url: string | undefined, overrides: DriverOptions): Sql {
