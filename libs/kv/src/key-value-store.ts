@@ -28,6 +28,7 @@ import type {
   LeaseOptions,
   ListOptions,
   NewEntries,
+  NewEntry,
   Page,
   QueryOptions,
   SetOptions,
@@ -156,6 +157,10 @@ export class KeyValueStore<T = unknown> {
    *
    * @returns the new version of each key
    */
+  setMany<V extends T = T>(
+    newEntries: Iterable<NewEntry<V> | readonly [key: string, value: V]>,
+  ): Promise<Map<string, bigint>>;
+  setMany<V extends T = T>(newEntries: { readonly [key: string]: V }): Promise<Map<string, bigint>>;
   async setMany<V extends T = T>(newEntries: NewEntries<V>): Promise<Map<string, bigint>> {
     const stored = toNewEntries(this.context, newEntries);
     if (stored.length === 0) return new Map();

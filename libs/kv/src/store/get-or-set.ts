@@ -106,7 +106,8 @@ async function computeAndStore(
   const { outer, fn, expiry } = computation;
   const value: unknown = await fn();
   assertJson(value);
-  if (flight.outdated) return value;
+  const current = async (): Promise<unknown> => (await context.adapter.get(outer)) ?? value;
+  if (flight.outdated) return current();
   const detached = context.detached(value);
   const options = { ...context.recording, expiry, ifVersion: 'absent' as const };
   try {
@@ -115,7 +116,7 @@ async function computeAndStore(
   } catch (error) {
     if (!(error instanceof VersionConflictError)) throw error;
     // What somebody has set in the meantime is newer than what was computed.
-    return (await context.adapter.get(outer)) ?? value;
+    return current();
   }
 }
 
