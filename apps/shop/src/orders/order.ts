@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import { productId } from '../catalogue/product.js';
+import { wholeNumber } from '../http/text.js';
+
+const orderItem = z.strictObject({ productId, quantity: wholeNumber(1, 10_000) });
+
+/** The body of `POST /orders`. */
+export const orderRequest = z.strictObject(
+  {
+    items: z
+      .array(orderItem, 'must be a list of items.')
+      .min(1, 'must have at least one item.')
+      .max(100, 'must have at most 100 items.')
+      .superRefine((items, context) => {
+        const seen = new Set<string>();
+        items.forEach(({ productId: id }, i) => {
+          if (seen.has(id)) {
+            const message = 'is in the order already; put the quantities together.';
+            context.addIssue({ code: 'custom', path: [i, 'productId'], message });
+          }
+          seen.add(id);
+        });
+      }),
+  },
+  { error: (issue) => (issue.code === 'invalid_type' ? 'must be a JSON object.' : undefined) },
+);
+export type OrderRequest = z.output<typeof orderRequest>;
+
+export interface OrderItem {
+  productId: string;
+  /** As the product was called when it was ordered. */
+  name: string;
+  quantity: number;
+  /** In cents, as when it was ordered. */
+  unitPrice: number;
+}
+
+export interface Order {
+  id: string;
+  items: OrderItem[];
+  /** In cents. */
+  total: number;
+  /** ISO 8601, UTC. */
+  createdAt: string;
+}
+
+/** The order of its properties is fixed. */
+export function toRepresentation({ id, items, total, createdAt }: Order): Order {
+  return {
+    id,
+    items: items.map(({ productId: product, name, quantity, unitPrice }) => ({
+      productId: product,
+      name,
+      quantity,
+      unitPrice,
+    })),
+    total,
+    createdAt,
+  };
+}

@@ -1,0 +1,73 @@
+import { KvModule } from '@nestbox/kv';
+import { PostgresModule } from '@nestbox/postgres';
+import { RedisModule } from '@nestbox/redis';
+import { type DynamicModule, Module, type ModuleMetadata } from '@nestjs/common';
+import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
+import { TerminusModule } from '@nestjs/terminus';
+import { Catalogue } from './catalogue/catalogue.js';
+import { CACHE, ProductCache } from './catalogue/product-cache.js';
+import { ProductsController } from './catalogue/products.controller.js';
+import type { ShopConfig } from './config.js';
+import { HealthController } from './health/health.controller.js';
+import type { Readiness } from './health/readiness.js';
+import { READINESS, SHOP_CONFIG } from './tokens.js';
+import { DeadlineInterceptor } from './http/deadline.interceptor.js';
+import { ProblemFilter } from './http/problem.filter.js';
+import { SchemaPipe } from './http/schema.pipe.js';
+import { IndexController } from './index.controller.js';
+import { IdempotentAnswers } from './orders/idempotent-answers.js';
+import { Orders } from './orders/orders.js';
+import { OrdersController } from './orders/orders.controller.js';
+import { SettingsController } from './settings/settings.controller.js';
+import { SettingsStream } from './settings/settings-stream.js';
+import { Settings } from './settings/settings.js';
+
+/** The table in which the shop's store keeps everything, each kind in a namespace of its own. */
+export const TABLE = 'shop_kv';
+
+@Module({})
+export class ShopModule {
+  static forRoot(config: ShopConfig, readiness: Readiness): DynamicModule {
+    return {
+      module: ShopModule,
+      imports: [...storage(config), TerminusModule.forRoot({ logger: false })],
+      controllers: [
+        IndexController,
+        ProductsController,
+        OrdersController,
+        SettingsController,
+        HealthController,
+      ],
+      providers: [
+        { provide: SHOP_CONFIG, useValue: config },
+        { provide: READINESS, useValue: readiness },
+        { provide: APP_PIPE, useClass: SchemaPipe },
+        { provide: APP_FILTER, useClass: ProblemFilter },
+        { provide: APP_INTERCEPTOR, useFactory: () => new DeadlineInterceptor(config.requestTimeoutMs) },
+        Catalogue,
+        ProductCache,
+        IdempotentAnswers,
+        Orders,
+        Settings,
+        SettingsStream,
+      ],
+    };
+  }
+}
+
+/** The connections and the stores on them, which the seed command uses too. */
+export function storage(config: ShopConfig): NonNullable<ModuleMetadata['imports']> {
+  const { databaseUrl, redisUrl, embeddedDataDir } = config;
+  const postgres =
+    databaseUrl === undefined ? { embedded: { dataDir: embeddedDataDir } } : { url: databaseUrl };
+  const always = [
+    PostgresModule.forRoot(postgres),
+    KvModule.forRoot({ store: 'postgres', tableName: TABLE }),
+  ];
+  if (redisUrl === undefined) return always;
+  return [
+    ...always,
+    RedisModule.forRoot({ url: redisUrl }),
+    KvModule.forRoot({ name: CACHE, store: 'redis' }),
+  ];
+}
