@@ -1,0 +1,119 @@
+import type { Callback, ClusterNode, Command } from 'ioredis';
+import type { ClusterClientOptions, SingleOptions } from './client-options.js';
+import { loadDriver, type ClusterClient, type Driver, type SingleClient } from './driver.js';
+import { RedisUnavailableError, translateError } from './redis.errors.js';
+import type { WaitingRoom } from './waiting-room.js';
+
+/** The stream that ioredis passes for commands of a pipeline. */
+type PipelineStream = Parameters<SingleClient['sendCommand']>[1];
+
+interface GuardedClients {
+  Single: new (options: SingleOptions, room: WaitingRoom, server: string) => SingleClient;
+  Cluster: new (
+    nodes: ClusterNode[],
+    options: ClusterClientOptions,
+    room: WaitingRoom,
+    server: string,
+  ) => ClusterClient;
+}
+
+/** What ioredis itself sends to make a connection ready. */
+const HANDSHAKE = new Set(['hello', 'auth', 'select', 'client', 'readonly', 'info']);
+
+let clients: GuardedClients | undefined;
+
+/**
+ * The classes of ioredis, with commands that wait in a {@link WaitingRoom} while there is no connection, and that fail
+ * with {@link RedisUnavailableError} when the connection is the reason.
+ */
+export function guardedClients(): GuardedClients {
+  clients ??= define(loadDriver());
+  return clients;
+}
+
+function define(driver: Driver): GuardedClients {
+  class GuardedRedis extends driver.Redis {
+    readonly #room: WaitingRoom;
+    readonly #server: string;
+
+    constructor(options: SingleOptions, room: WaitingRoom, server: string) {
+      super(options);
+      this.#room = room;
+      this.#server = server;
+      guardEvents(this, room);
+    }
+
+    override sendCommand(command: Command, stream?: PipelineStream): unknown {
+      if (this.status === 'connect' && HANDSHAKE.has(command.name)) return super.sendCommand(command, stream);
+      translateRejection(command, this.#server, this.#room);
+      if ((this.status === 'ready' && !this.#room.isOccupied) || this.status === 'end') {
+        return super.sendCommand(command, stream);
+      }
+      if (this.status === 'wait') connect(this);
+      this.#room.enter(
+        { deliver: () => super.sendCommand(command, stream), reject: (error) => command.reject(error) },
+        stream,
+      );
+      return command.promise;
+    }
+  }
+
+  class GuardedCluster extends driver.Cluster {
+    readonly #room: WaitingRoom;
+    readonly #server: string;
+
+    constructor(nodes: ClusterNode[], options: ClusterClientOptions, room: WaitingRoom, server: string) {
+      super(nodes, options);
+      this.#room = room;
+      this.#server = server;
+      guardEvents(this, room);
+    }
+
+    override sendCommand(command: Command, stream?: PipelineStream, node?: unknown): unknown {
+      // The check whether the cluster is ready is a CLUSTER command.
+      if (this.status === 'connect' && command.name === 'cluster')
+        return super.sendCommand(command, stream, node);
+      translateRejection(command, this.#server, this.#room);
+      if ((this.status === 'ready' && !this.#room.isOccupied) || this.status === 'end') {
+        return super.sendCommand(command, stream, node);
+      }
+      if (this.status === 'wait') connect(this);
+      this.#room.enter(
+        { deliver: () => super.sendCommand(command, stream, node), reject: (error) => command.reject(error) },
+        stream,
+      );
+      return command.promise;
+    }
+
+    /** Where pipelines wait until it is known which node has which slots. */
+    override delayUntilReady(callback: Callback): void {
+      this.#room.enter({ deliver: () => callback(), reject: (error) => callback(error) });
+    }
+  }
+
+  return { Single: GuardedRedis, Cluster: GuardedCluster };
+}
+
+function guardEvents(client: SingleClient | ClusterClient, room: WaitingRoom): void {
+  client.on('error', (error: unknown) => room.note(error));
+  client.on('close', () => room.down());
+  client.on('ready', () => {
+    if (client.status === 'ready') room.open();
+  });
+  client.on('end', () => room.close());
+}
+
+function connect(client: SingleClient | ClusterClient): void {
+  client.connect().catch(() => {
+    // Told by the `error` event, and by the commands that wait; it tries again by itself.
+  });
+}
+
+function translateRejection(command: Command, server: string, room: WaitingRoom): void {
+  const { reject } = command;
+  command.reject = (error) => {
+    const translated = translateError(error, server, room.lastError);
+    // An error of another kind that Redis replied is passed on as it is.
+    reject.call(command, translated instanceof RedisUnavailableError ? translated : error);
+  };
+}

@@ -1,0 +1,58 @@
+import { InvalidArgumentError } from '@nestbox/core';
+import { createHash } from 'node:crypto';
+import type { RedisClient } from './driver.js';
+
+export interface ScriptDefinition {
+  /** What to call it in errors. */
+  name: string;
+  lua: string;
+  /** When given, `run` checks that it gets that many keys. */
+  numberOfKeys?: number;
+}
+
+/**
+ * A Lua script that Redis keeps under its hash. Only the hash is sent; the text follows when a server does not know
+ * it yet, as after a restart or a failover. Get one by `Redis.script`.
+ */
+export class RedisScript {
+  readonly name: string;
+  private readonly sha: string;
+
+  /** @internal */
+  constructor(
+    private readonly client: () => RedisClient,
+    private readonly definition: ScriptDefinition,
+  ) {
+    this.name = definition.name;
+    this.sha = createHash('sha1').update(definition.lua).digest('hex');
+  }
+
+  /**
+   * Runs it once, or fails.
+   *
+   * @param keys complete keys; on a cluster all in one slot
+   * @returns what the script returns, as ioredis gives it
+   * @throws InvalidArgumentError for a wrong number of keys; RedisUnavailableError
+   */
+  async run(
+    keys: readonly (string | Buffer)[],
+    args: readonly (string | number | Buffer)[] = [],
+  ): Promise<unknown> {
+    const { lua, numberOfKeys = keys.length } = this.definition;
+    if (keys.length !== numberOfKeys) {
+      throw new InvalidArgumentError(
+        'keys',
+        `script ${this.name} takes ${numberOfKeys}, not ${keys.length}.`,
+      );
+    }
+    const client = this.client();
+    const input = [...keys, ...args.map((arg) => (typeof arg === 'number' ? String(arg) : arg))];
+    try {
+      return await client.evalsha(this.sha, keys.length, input);
+    } catch (error) {
+      // A server that does not know the script has not run it.
+      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
+      return client.eval(lua, keys.length, input);
+    }
+  }
+}
