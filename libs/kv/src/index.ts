@@ -1,3 +1,4 @@
+export { FileAdapter, type FileAdapterOptions } from './file/file-adapter.js';
 export { AtomicOperation } from './store/atomic.js';
 export { KeyValueStore } from './key-value-store.js';
 export type {

@@ -51,7 +51,7 @@ export abstract class LocalHost {
   protected abstract unload(): Promise<void>;
 
   async init(): Promise<void> {
-    await naming(`open ${this.what}`, async () => this.lifecycle.ready());
+    await naming('open the store', async () => this.lifecycle.ready());
   }
 
   close(): Promise<void> {
