@@ -28,6 +28,7 @@ export {
   RevisionTrimmedError,
   VersionConflictError,
 } from './kv.errors.js';
+export { KeyvNestbox, type KeyvNestboxOptions } from './keyv/keyv-nestbox.js';
 export type { LocalAdapterOptions } from './memory/local-host.js';
 export { MemoryAdapter } from './memory/memory-adapter.js';
 export type { TextPieces } from './store/split-lines.js';
