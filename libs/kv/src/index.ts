@@ -1,4 +1,4 @@
-export { FileAdapter, type FileAdapterOptions } from './file/file-adapter.js';
+export { FileAdapter, type FileAdapterOptions } from './file/file.adapter.js';
 export { AtomicOperation } from './store/atomic.js';
 export { KeyValueStore } from './key-value-store.js';
 export type {
@@ -30,7 +30,7 @@ export {
 } from './kv.errors.js';
 export { KeyvNestbox, type KeyvNestboxOptions } from './keyv/keyv-nestbox.js';
 export type { LocalAdapterOptions } from './memory/local-host.js';
-export { MemoryAdapter } from './memory/memory-adapter.js';
+export { MemoryAdapter } from './memory/memory.adapter.js';
 export type { TextPieces } from './store/split-lines.js';
 export type {
   Change,

@@ -1,4 +1,4 @@
-import { LocalAdapter } from './local-adapter.js';
+import { LocalAdapter } from './local.adapter.js';
 import type { LocalAdapterOptions } from './local-host.js';
 import { LocalState, type Snapshot } from './local-state.js';
 

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, messageOf } from '@nestbox/core';
 import { mkdir, readFile, realpath, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { LocalAdapter } from '../memory/local-adapter.js';
+import { LocalAdapter } from '../memory/local.adapter.js';
 import type { LocalAdapterOptions } from '../memory/local-host.js';
 import { LocalState, type Snapshot } from '../memory/local-state.js';
 import { absent, replaceFile } from './durable-file.js';
