@@ -24,8 +24,11 @@ export { OrderedLogError } from './ordered-log.errors.js';
 export { OrderedLog, type LogRange, type OrderedLogOptions } from './ordered-log.js';
 export {
   CommitOutcomeUnknownError,
+  EmbeddedPostgresError,
   MissingDriverError,
+  PostgresUnavailableError,
   TransactionClosedError,
+  UnsafeTransactionError,
   isConnectionLost,
   isDataError,
   type TransactionState,
@@ -34,9 +37,12 @@ export { PostgresHealthIndicator, type PostgresHealthOptions } from './postgres.
 export { PostgresModule, type PostgresModuleExtras } from './postgres.module.js';
 export { InjectPostgres, getPostgresToken } from './postgres.tokens.js';
 export type { EmbeddedOptions, PostgresOptions } from './postgres.options.js';
-export { Postgres, type JoinedTransaction, type TransactionOptions } from './postgres.js';
+export type { PoolFigures } from './pool/database.js';
+export { Postgres } from './postgres.js';
+export type { JoinedTransaction } from './run-transaction.js';
 export { quoteIdentifier, textArray } from './sql-text.js';
 export type { TransactionConnection } from './transaction-connection.js';
 export { Transaction } from './transaction.js';
+export type { TransactionOptions } from './transaction.options.js';
 export { Wakeup, type WakeupDatabase, type WakeupOnOptions, type WakeupOptions } from './wakeup.js';
 export { WakeupSubscription, type WakeupHandler } from './wakeup-subscription.js';

@@ -48,6 +48,41 @@ export class CommitOutcomeUnknownError extends NestboxError {
   }
 }
 
+/** A statement began a transaction on a pooled connection and left it open; the connection was thrown away. */
+export class UnsafeTransactionError extends NestboxError {
+  readonly code = 'UNSAFE_TRANSACTION';
+
+  constructor() {
+    super('BEGIN was sent to a pooled connection. Use postgres.transaction(fn).');
+  }
+}
+
+/** The database could not be reached when the application started. */
+export class PostgresUnavailableError extends NestboxError {
+  readonly code = 'POSTGRES_UNAVAILABLE';
+
+  constructor(
+    /** Host, port and database; never the password. */
+    readonly address: string,
+    cause: unknown,
+  ) {
+    super(
+      `Could not connect to PostgreSQL at ${address}: ${messageOf(cause)}. ` +
+        'Check that the server runs and that the connection options are right.',
+      { cause },
+    );
+  }
+}
+
+/** The embedded server cannot be started or used. */
+export class EmbeddedPostgresError extends NestboxError {
+  readonly code = 'EMBEDDED_POSTGRES';
+
+  constructor(problem: string, options?: { cause?: unknown }) {
+    super(`Embedded PostgreSQL: ${problem}`, options);
+  }
+}
+
 /** SQLSTATEs with which PostgreSQL ends a session; class 08 is added below. */
 const SESSION_ENDED = new Set(['57P01', '57P02', '57P03', '57P04', '57P05', '25P03', '25P04']);
 

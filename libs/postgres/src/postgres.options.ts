@@ -7,7 +7,10 @@ export interface PostgresOptions {
   url?: string;
   /** Options of postgres.js, beside or in place of `url`: host, port, database, user, password, ssl, max… */
   options?: DriverOptions;
-  /** A postgres.js client of yours. It is shared: never closed by us. */
+  /**
+   * A postgres.js client of yours. It is shared: never closed by us. It keeps its own pool, with postgres.js's own
+   * ways to lose a connection; see the README.
+   */
   client?: Sql;
   /** A direct connection for LISTEN, where `url` goes through PgBouncer in transaction mode. Default: `url`. */
   listenUrl?: string;
@@ -22,7 +25,7 @@ export interface PostgresOptions {
 export interface EmbeddedOptions {
   /** Where the data is kept between starts; created when absent. */
   dataDir: string;
-  /** Default: a free port, kept as long as the server runs. */
+  /** Default: the port that it had last where that is free, else any free one. */
   port?: number;
 }
 

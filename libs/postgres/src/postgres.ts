@@ -1,64 +1,100 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { ClosedError, InvalidArgumentError, TimeoutError } from '@nestbox/core';
-import { loadDriver, type DriverOptions, type Row, type Sql } from './driver.js';
-import { checkOptions, type PostgresOptions } from './postgres.options.js';
-import { begin, execute, type TransactionConnection } from './transaction-connection.js';
+import {
+  ClosedError,
+  InvalidArgumentError,
+  TimeoutError,
+  parseDuration,
+  runInRootScope,
+} from '@nestbox/core';
+import { connectWithin } from './connect-within.js';
+import type { DriverOptions, Row, Sql } from './driver.js';
+import { EmbeddedServer } from './embedded/embedded-server.js';
 import { Leases } from './leases.js';
 import { Listener, type Listening, type ListenerState } from './listener.js';
-import { RootTransaction, type AmbientTransaction, type Transaction } from './transaction.js';
+import { createClient, deriveClient, parseTarget, type Target } from './owned-options.js';
+import { ConnectionPool } from './pool/connection-pool.js';
+import type { Database, PoolFigures } from './pool/database.js';
+import { SharedClient } from './pool/shared-client.js';
+import { EmbeddedPostgresError } from './postgres.errors.js';
+import { checkOptions, type PostgresOptions } from './postgres.options.js';
+import { joinTransaction, runTransaction, type JoinedTransaction } from './run-transaction.js';
+import type { TransactionConnection } from './transaction-connection.js';
+import type { AmbientTransaction } from './transaction-session.js';
+import { paramsProblem, type Transaction } from './transaction.js';
+import { beginModes, type TransactionOptions } from './transaction.options.js';
 import { Wakeup } from './wakeup.js';
 
-export interface TransactionOptions {
-  /** Default: the database's, which is `read committed` unless configured otherwise. */
-  isolationLevel?: 'read committed' | 'repeatable read' | 'serializable';
-  /** Default: false. */
-  readOnly?: boolean;
-}
+/** A ping that has not been answered is asked for again after so long. */
+const STALE_PING_MS = 5_000;
 
-/** What {@link Postgres.joinTransaction} gives back: the transaction is still open. */
-export interface JoinedTransaction<T> {
-  result: T;
-  /** Call it after your commit: runs what was registered with `afterCommit`. Never rejects. */
-  runAfterCommit(): Promise<void>;
-}
-
-/** A PostgreSQL database: a pool of connections, transactions, and notifications. */
+/** A PostgreSQL database: connections, transactions, and notifications. It connects when it is first used. */
 export class Postgres {
   readonly #options: PostgresOptions;
   readonly #prepare: boolean;
-  readonly #ambient: AmbientTransaction = new AsyncLocalStorage();
+  readonly #connectTimeoutMs: number;
+  readonly #ambient: AmbientTransaction<Transaction> = new AsyncLocalStorage();
+  readonly #server: EmbeddedServer | undefined;
+  #target: Target;
+  #database: Database | undefined;
+  #starting: Promise<Database> | undefined;
+  #ready: Promise<void> | undefined;
   #client: Sql | undefined;
   #listener: Listener | undefined;
   #wakeup: Wakeup | undefined;
   #leases: Leases | undefined;
+  #ping: { startedAt: number; answer: Promise<unknown> } | undefined;
   #closing: Promise<void> | undefined;
   #closed = false;
 
+  /** @throws InvalidArgumentError when the options contradict each other */
   constructor(options: PostgresOptions | string) {
     this.#options = checkOptions(options);
-    this.#prepare = this.#options.prepare ?? true;
-    this.#client = this.#options.client;
-  }
-
-  /** The postgres.js client, created at the first use. It does not join the ambient transaction. */
-  get client(): Sql {
-    if (this.#closed) throw new ClosedError('Postgres');
-    this.#client ??= this.#create(this.#options.url, {});
-    return this.#client;
-  }
-
-  async init(): Promise<void> {
-    await execute(this.client, 'select 1', [], this.#prepare);
+    const { client, embedded, prepare = true, connectTimeout = 10_000, url, options: driver } = this.#options;
+    this.#prepare = prepare;
+    this.#connectTimeoutMs = parseDuration(connectTimeout, 'options.connectTimeout');
+    this.#client = client;
+    this.#target = { url, options: driver };
+    if (embedded !== undefined) this.#server = new EmbeddedServer(embedded);
   }
 
   /**
-   * Runs a statement, in the ambient transaction when there is one. `$1`, `$2`… stand for the parameters. Without
-   * parameters the text may hold several statements; the rows are those of the last.
+   * The postgres.js client: the one that was passed in; else one of the same options, made at the first use, with
+   * connections of its own. It knows nothing of the ambient transaction.
+   *
+   * @throws ClosedError; MissingDriverError; EmbeddedPostgresError for an embedded server before `init` has resolved
    */
-  async query<R extends Row = Row>(text: string, params: readonly unknown[] = []): Promise<R[]> {
+  get client(): Sql {
+    if (this.#closed) throw new ClosedError('Postgres');
+    this.#client ??= createClient(this.#knownTarget(), this.#prepare);
+    return this.#client;
+  }
+
+  /**
+   * Starts the embedded server, if there is one, and makes a round trip to the database, trying again for
+   * `connectTimeout` while it cannot be reached. May be called twice. Without it, the first statement connects.
+   *
+   * @throws PostgresUnavailableError; EmbeddedPostgresError; ClosedError
+   */
+  init(): Promise<void> {
+    this.#ready ??= runInRootScope(() => this.#init()).catch((error: unknown) => {
+      this.#ready = undefined;
+      throw error;
+    });
+    return this.#ready;
+  }
+
+  /**
+   * Runs a statement, in the ambient transaction where there is one. `$1`, `$2`… stand for the parameters. Without
+   * parameters the text may hold several statements; the rows are those of the last. Rows are as postgres.js gives
+   * them, int8 as bigint unless the client was passed in.
+   *
+   * Each call may run on another connection, so `set`, `listen` and the like have no place here.
+   *
+   * @throws the driver's error; InvalidArgumentError for an undefined parameter; TransactionClosedError
+   */
+  query<R extends Row = Row>(text: string, params: readonly unknown[] = []): Promise<R[]> {
     const transaction = this.#ambient.getStore();
-    if (transaction !== undefined) return transaction.query<R>(text, params);
-    return (await execute(this.client, text, params, this.#prepare)) as R[];
+    return transaction === undefined ? this.#query<R>(text, params) : transaction.query<R>(text, params);
   }
 
   /** The transaction in which the caller runs, if any. */
@@ -67,85 +103,40 @@ export class Postgres {
   }
 
   /**
-   * Runs `fn` in a transaction, which every call on this `Postgres` inside of `fn` joins. Commits when it resolves,
-   * rolls back when it rejects. Inside another transaction it is a savepoint.
+   * Runs `fn` in a transaction that every call on this `Postgres` inside of `fn` joins. Commits when it resolves,
+   * rolls back when it rejects. Inside another transaction it is a savepoint. Nothing is tried again.
    *
-   * @throws what `fn` throws; TransactionClosedError when a statement failed whose error `fn` swallowed, or the
-   *   connection was lost; CommitOutcomeUnknownError
+   * @throws what `fn` throws; TransactionClosedError when `fn` swallowed the error of a statement, or the connection
+   *   was lost; CommitOutcomeUnknownError when it was lost during COMMIT; InvalidArgumentError
    */
   async transaction<T>(
     fn: (transaction: Transaction) => Promise<T>,
     options: TransactionOptions = {},
   ): Promise<T> {
+    const modes = beginModes(options);
     const outer = this.#ambient.getStore();
     if (outer !== undefined) {
-      if (options.isolationLevel !== undefined || options.readOnly !== undefined) {
-        throw new InvalidArgumentError(
-          'options',
-          'isolationLevel and readOnly cannot be set on a nested transaction, which is a savepoint of the outer one.',
-        );
-      }
-      return outer.savepoint(fn);
+      if (modes === '') return outer.savepoint(fn);
+      throw new InvalidArgumentError(
+        'options',
+        'isolationLevel and readOnly cannot be set on a nested transaction, which is a savepoint of the outer one.',
+      );
     }
-    const connection = await begin(this.client, beginModes(options), this.#prepare);
-    const root = new RootTransaction(connection, this.#ambient);
-    void connection.lost.then((reason) => root.lose(reason));
-    let result: T;
-    try {
-      result = await root.transaction.run(fn);
-    } catch (error) {
-      await root.transaction.settled();
-      root.transaction.end('rolled back');
-      if (!root.isLost) await connection.rollback();
-      throw error;
-    }
-    root.transaction.end('committed');
-    await connection.commit();
-    await root.runAfterCommit();
-    return result;
+    const database = this.#database ?? (await this.#open());
+    return runTransaction(await database.begin(modes), this.#ambient, fn);
   }
 
   /**
-   * Makes a transaction that somebody else opened on `connection` the ambient one while `fn` runs. Committing it, or
-   * rolling it back when this rejects, is up to the caller.
+   * Makes a transaction that somebody else began on `connection` the ambient one while `fn` runs. To commit it, or to
+   * roll it back when this rejects, is up to the caller.
+   *
+   * @throws as {@link transaction}
    */
-  async joinTransaction<T>(
+  joinTransaction<T>(
     connection: TransactionConnection,
     fn: (transaction: Transaction) => Promise<T>,
   ): Promise<JoinedTransaction<T>> {
-    const root = new RootTransaction(connection, this.#ambient);
-    try {
-      const result = await root.transaction.run(fn);
-      root.transaction.end('committed');
-      return { result, runAfterCommit: () => root.runAfterCommit() };
-    } catch (error) {
-      await root.transaction.settled();
-      root.transaction.end('rolled back');
-      throw error;
-    }
-  }
-
-  /** The milliseconds that a round trip took. @throws TimeoutError */
-  async ping(timeoutMs = 1000): Promise<number> {
-    const start = performance.now();
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new TimeoutError('PostgreSQL', timeoutMs)), timeoutMs);
-    });
-    try {
-      await Promise.race([execute(this.client, 'select 1', [], this.#prepare), timeout]);
-    } finally {
-      clearTimeout(timer);
-    }
-    return performance.now() - start;
-  }
-
-  /** The server's version as a number, such as 150020 for 15.20. */
-  async serverVersion(): Promise<number> {
-    const [row] = await this.query<{ version: string }>(
-      `select current_setting('server_version_num') as version`,
-    );
-    return Number(row!.version);
+    return joinTransaction(connection, this.#ambient, fn);
   }
 
   /**
@@ -160,70 +151,143 @@ export class Postgres {
     onNotify: (payload: string) => void,
     onListening?: () => void,
   ): Promise<Listening> {
-    if (this.#closing !== undefined) throw new ClosedError('Postgres');
+    this.#assertOpen();
     this.#listener ??= new Listener((overrides) => this.#createListenClient(overrides));
     return this.#listener.listen(channel, onNotify, onListening);
   }
 
-  /** Whether the LISTEN connection stands; `idle` while nobody listens. */
-  get listenerState(): ListenerState['status'] {
-    return this.#listener?.state.status ?? 'idle';
+  /** The LISTEN connection; `idle` while nobody listens. */
+  get listenerState(): ListenerState {
+    return this.#listener?.state ?? { status: 'idle', since: new Date() };
   }
 
   /** Wakes other processes when there is something new to read. */
   get wakeup(): Wakeup {
+    this.#assertOpen();
     this.#wakeup ??= new Wakeup(this);
     return this.#wakeup;
   }
 
   /** Locks that end by themselves. */
   get leases(): Leases {
+    this.#assertOpen();
     this.#leases ??= new Leases(this);
     return this.#leases;
   }
 
-  get poolFigures(): { max: number } {
-    return { max: this.client.options.max };
+  /** How busy the connections are; undefined before the first use. */
+  get poolFigures(): PoolFigures | undefined {
+    return this.#database?.figures;
   }
 
-  /** Closes what this object opened; a client that was passed in stays open. */
+  /**
+   * The milliseconds that a round trip took. One at a time is under way, however many ask for it, so that asking a
+   * server that hangs piles nothing up.
+   *
+   * @throws TimeoutError; the driver's error
+   */
+  async ping(timeoutMs = 1000): Promise<number> {
+    const start = performance.now();
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new TimeoutError('PostgreSQL', timeoutMs)), timeoutMs);
+    });
+    try {
+      await Promise.race([this.#roundTrip(), timeout]);
+    } finally {
+      clearTimeout(timer);
+    }
+    return performance.now() - start;
+  }
+
+  /** The server's version as a number, such as 150020 for 15.20. */
+  async serverVersion(): Promise<number> {
+    const [row] = await this.query(`select current_setting('server_version_num') as version`);
+    return Number(row!['version']);
+  }
+
+  /**
+   * Ends what this object opened: leases are released, statements and transactions under way get 5 seconds, an
+   * embedded server is stopped. A client that was passed in stays open. May be called twice.
+   */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= runInRootScope(() => this.#close());
     return this.#closing;
   }
 
+  async #query<R extends Row>(text: string, params: readonly unknown[]): Promise<R[]> {
+    const problem = paramsProblem(params);
+    if (problem !== undefined) throw problem;
+    const database = this.#database ?? (await this.#open());
+    return (await database.query(text, params)) as R[];
+  }
+
+  async #init(): Promise<void> {
+    const database = await this.#open();
+    await connectWithin(database, this.#connectTimeoutMs);
+  }
+
+  /** The database, after its embedded server has been started where it has one. */
+  #open(): Promise<Database> {
+    this.#starting ??= this.#start().catch((error: unknown) => {
+      this.#starting = undefined;
+      throw error;
+    });
+    return this.#starting;
+  }
+
+  async #start(): Promise<Database> {
+    this.#assertOpen();
+    if (this.#server !== undefined) this.#target = { url: await runInRootScope(() => this.#server!.start()) };
+    const { client } = this.#options;
+    this.#database =
+      client === undefined
+        ? new ConnectionPool(parseTarget(this.#target, this.#prepare), this.#prepare)
+        : new SharedClient(client, this.#prepare);
+    return this.#database;
+  }
+
   async #close(): Promise<void> {
+    // These still have something to send.
     await Promise.all([this.#leases?.close(), this.#wakeup?.close()]);
-    await this.#listener?.close();
     this.#closed = true;
-    if (this.#options.client === undefined) await this.#client?.end({ timeout: 5 });
+    await this.#listener?.close();
+    const owned = this.#options.client === undefined ? this.#client : undefined;
+    const database = await this.#starting?.catch(() => undefined);
+    await Promise.all([database?.close(), owned?.end({ timeout: 5 })]);
+    await this.#server?.stop();
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new ClosedError('Postgres');
+  }
+
+  #roundTrip(): Promise<unknown> {
+    const now = performance.now();
+    if (this.#ping === undefined || now - this.#ping.startedAt > STALE_PING_MS) {
+      const answer = runInRootScope(async () => (await this.#open()).query('select 1', []));
+      const ping = { startedAt: now, answer };
+      this.#ping = ping;
+      const forget = (): void => {
+        if (this.#ping === ping) this.#ping = undefined;
+      };
+      answer.then(forget, forget);
+    }
+    return this.#ping.answer;
   }
 
   async #createListenClient(overrides: DriverOptions): Promise<Sql> {
-    const { client, listenUrl, url } = this.#options;
-    if (client === undefined || listenUrl !== undefined) return this.#create(listenUrl ?? url, overrides);
-    const derived: Record<string, unknown> = { ...client.options, ...overrides };
-    return loadDriver()(derived as DriverOptions);
+    await this.#open();
+    const { client, listenUrl } = this.#options;
+    if (client !== undefined && listenUrl === undefined) return deriveClient(client, overrides);
+    const { url, options } = this.#knownTarget();
+    return createClient({ url: listenUrl ?? url, options: { ...options, ...overrides } }, this.#prepare);
   }
 
-  #create(url: string | undefined, overrides: DriverOptions): Sql {
-    const postgres = loadDriver();
-    const { types, ...options } = { ...this.#options.options, ...overrides };
-    const merged: DriverOptions = {
-      connect_timeout: 5,
-      backoff: (attempt: number) => (0.5 + Math.random() / 2) * Math.min(3 ** attempt / 100, 1),
-      onnotice: () => undefined,
-      prepare: this.#prepare,
-      ...options,
-      types: { bigint: postgres.BigInt, ...types },
-    };
-    return url === undefined ? postgres(merged) : postgres(url, merged);
+  #knownTarget(): Target {
+    if (this.#server !== undefined && this.#target.url === undefined) {
+      throw new EmbeddedPostgresError('it is not running yet; await postgres.init() first.');
+    }
+    return this.#target;
   }
-}
-
-function beginModes({ isolationLevel, readOnly }: TransactionOptions): string {
-  const modes: string[] = [];
-  if (isolationLevel !== undefined) modes.push(`isolation level ${isolationLevel}`);
-  if (readOnly !== undefined) modes.push(readOnly ? 'read only' : 'read write');
-  return modes.join(' ');
 }

@@ -1,31 +1,9 @@
-import type { AsyncLocalStorage } from 'node:async_hooks';
-import { Logger } from '@nestjs/common';
-import { messageOf } from '@nestbox/core';
+import { InvalidArgumentError, messageOf } from '@nestbox/core';
 import type { Row } from './driver.js';
-import { TransactionClosedError, isConnectionLost } from './postgres.errors.js';
-import type { TransactionConnection } from './transaction-connection.js';
+import { TransactionClosedError } from './postgres.errors.js';
+import type { TransactionSession } from './transaction-session.js';
 
-/** Where the innermost open transaction of the current async context is kept. */
-export type AmbientTransaction = AsyncLocalStorage<Transaction | undefined>;
-
-type ScopeState = 'open' | 'committed' | 'rolled back';
-
-interface AfterCommit {
-  scope: Transaction;
-  fn: () => void | Promise<void>;
-}
-
-/** What a transaction and its savepoints share. */
-interface Session {
-  readonly connection: TransactionConnection;
-  readonly ambient: AmbientTransaction;
-  /** Why the connection was lost, once it was. */
-  lost: { cause: unknown } | undefined;
-  /** Rejects the statement that is under way. */
-  rejectInFlight: ((reason: unknown) => void) | undefined;
-  savepoints: number;
-  afterCommit: AfterCommit[];
-}
+type TransactionFunction<T> = (transaction: Transaction) => Promise<T>;
 
 /**
  * An open transaction, or a savepoint in one. Statements and nested savepoints of one `Transaction` run one after
@@ -33,32 +11,35 @@ interface Session {
  * lost, nothing more is sent: PostgreSQL would refuse it, and a reconnected client might run it elsewhere.
  */
 export class Transaction {
-  readonly #session: Session;
+  readonly #session: TransactionSession<Transaction>;
   readonly #parent: Transaction | undefined;
-  #state: ScopeState = 'open';
+  #state: 'open' | 'committed' | 'rolled back' = 'open';
   /** No new call is taken any more; those made before still run. */
   #ending = false;
   #failure: { cause: unknown } | undefined;
   #tail: Promise<void> = Promise.resolve();
 
   /** @internal Made by `Postgres`. */
-  constructor(session: Session, parent?: Transaction) {
+  constructor(session: TransactionSession<Transaction>, parent?: Transaction) {
     this.#session = session;
     this.#parent = parent;
   }
 
   /**
-   * Runs a statement in this transaction. `$1`, `$2`… stand for the parameters.
+   * Runs a statement in this transaction. `$1`, `$2`… stand for the parameters. BEGIN, COMMIT and ROLLBACK are not
+   * yours to send.
    *
    * A failed statement dooms its transaction (or savepoint), even when you catch the error; put what may fail in a
    * {@link savepoint}.
    *
-   * @throws TransactionClosedError, without sending anything, when the transaction is over or doomed; else the
-   *   driver's error
+   * @throws TransactionClosedError, without sending anything, when the transaction is over or doomed;
+   *   InvalidArgumentError for an undefined parameter; else the driver's error
    */
   query<R extends Row = Row>(text: string, params: readonly unknown[] = []): Promise<R[]> {
+    const problem = paramsProblem(params);
+    if (problem !== undefined) return Promise.reject(problem);
     const scope = this.#innermost();
-    return scope.#inTurn(() => scope.#send<R>(text, params));
+    return scope.#inTurn(async () => (await scope.#send(text, params)) as R[]);
   }
 
   /**
@@ -66,15 +47,15 @@ export class Transaction {
    *
    * @throws what `fn` throws; TransactionClosedError
    */
-  savepoint<T>(fn: (transaction: Transaction) => Promise<T>): Promise<T> {
+  async savepoint<T>(fn: TransactionFunction<T>): Promise<T> {
     const scope = this.#innermost();
     return scope.#inTurn(() => scope.#runSavepoint(fn));
   }
 
   /**
-   * Registers work for after the commit of the outermost transaction: in the order of registration, one after the
-   * other, outside the transaction's async context. `Postgres.transaction` resolves when all of it is done. It is
-   * dropped when the transaction, or the savepoint in which it was registered, is rolled back. Errors in it are
+   * Registers work for after the commit of the outermost transaction. It runs in the order of registration, one after
+   * the other, outside the transaction's async context, and `Postgres.transaction` resolves when all of it is done. It
+   * is dropped when the transaction, or the savepoint in which it was registered, is rolled back. Errors in it are
    * logged, since the transaction is committed all the same.
    *
    * @throws TransactionClosedError when the transaction is over or doomed
@@ -83,20 +64,20 @@ export class Transaction {
     const scope = this.#innermost();
     scope.#assertUsable();
     if (scope.#ending) throw scope.#closedError();
-    scope.#session.afterCommit.push({ scope, fn });
+    scope.#session.register(scope, fn);
   }
 
   /**
-   * Runs `fn` with this transaction as the ambient one, then waits for the statements it left unawaited.
+   * Runs `fn` with this transaction as the ambient one, then waits for what it left unawaited.
    *
    * @internal
    */
-  async run<T>(fn: (transaction: Transaction) => Promise<T>): Promise<T> {
+  async run<T>(fn: TransactionFunction<T>): Promise<T> {
     try {
       const result = await this.#session.ambient.run(this, async () => fn(this));
       this.#ending = true;
       await this.#tail;
-      this.#assertUsable(true);
+      this.#assertUsable('at its end');
       return result;
     } finally {
       this.#ending = true;
@@ -107,14 +88,17 @@ export class Transaction {
   end(state: 'committed' | 'rolled back'): void {
     this.#ending = true;
     this.#state = state;
-    if (state === 'rolled back') {
-      this.#session.afterCommit = this.#session.afterCommit.filter(({ scope }) => !scope.#isWithin(this));
-    }
+    if (state === 'rolled back') this.#session.drop((scope) => scope.#isWithin(this));
   }
 
-  /** Waits until the statement under way, if any, has been answered. */
-  async settled(): Promise<void> {
-    await this.#tail;
+  /**
+   * Ends it as rolled back: nothing more is sent in it. Resolves when the statement under way, if any, was answered.
+   *
+   * @internal
+   */
+  async abandon(): Promise<void> {
+    this.end('rolled back');
+    await this.#session.settled();
   }
 
   /**
@@ -123,58 +107,43 @@ export class Transaction {
    */
   #innermost(): Transaction {
     const ambient = this.#session.ambient.getStore();
-    return ambient !== undefined && ambient !== this && !ambient.#ending && ambient.#isWithin(this)
-      ? ambient
-      : this;
+    const isInside = ambient !== undefined && !ambient.#ending && ambient.#isWithin(this);
+    return isInside ? ambient : this;
   }
 
   #isWithin(outer: Transaction): boolean {
-    for (let scope: Transaction | undefined = this; scope !== undefined; scope = scope.#parent) {
-      if (scope === outer) return true;
-    }
-    return false;
+    return this === outer || (this.#parent !== undefined && this.#parent.#isWithin(outer));
   }
 
   #inTurn<T>(operation: () => Promise<T>): Promise<T> {
     if (this.#ending) return Promise.reject(this.#closedError());
-    const result = this.#tail.then(() => {
-      this.#assertUsable();
-      return operation();
-    });
-    // A statement that is not awaited fails the transaction, and is reported there; not as an unhandled rejection.
+    const result = this.#tail.then(operation);
+    // This also means that a statement which nobody awaits is no unhandled rejection: the transaction reports it.
     this.#tail = result.then(noop, noop);
     return result;
   }
 
-  async #send<R extends Row>(text: string, params: readonly unknown[]): Promise<R[]> {
-    const session = this.#session;
+  async #send(text: string, params: readonly unknown[]): Promise<Row[]> {
+    this.#assertUsable();
     try {
-      return await new Promise<R[]>((resolve, reject) => {
-        session.rejectInFlight = reject;
-        session.connection.query(text, params).then((rows) => resolve(rows as R[]), reject);
-      });
+      return await this.#session.send(text, params);
     } catch (error) {
-      if (isConnectionLost(error)) session.lost ??= { cause: error };
-      else this.#failure ??= { cause: error };
+      this.#failure ??= { cause: error };
       throw error;
-    } finally {
-      session.rejectInFlight = undefined;
     }
   }
 
-  async #runSavepoint<T>(fn: (transaction: Transaction) => Promise<T>): Promise<T> {
-    const name = `nestbox_${++this.#session.savepoints}`;
+  async #runSavepoint<T>(fn: TransactionFunction<T>): Promise<T> {
+    const name = this.#session.nextSavepoint();
     await this.#send(`savepoint ${name}`, []);
     const savepoint = new Transaction(this.#session, this);
     let result: T;
     try {
       result = await savepoint.run(fn);
     } catch (error) {
-      await savepoint.settled();
-      savepoint.end('rolled back');
-      if (this.#session.lost === undefined) {
-        await this.#send(`rollback to savepoint ${name}; release savepoint ${name}`, []);
-      }
+      await savepoint.abandon();
+      // Where this fails, the outer transaction is doomed, and says so; here, the first error matters.
+      await this.#send(`rollback to savepoint ${name}; release savepoint ${name}`, []).catch(noop);
       throw error;
     }
     await this.#send(`release savepoint ${name}`, []);
@@ -182,80 +151,40 @@ export class Transaction {
     return result;
   }
 
-  #assertUsable(atEnd = false): void {
-    if (this.#session.lost !== undefined || this.#failure !== undefined || this.#state !== 'open') {
-      throw this.#closedError(atEnd);
-    }
+  #assertUsable(when?: 'at its end'): void {
+    const isOver = this.#state !== 'open' || this.#failure !== undefined || this.#session.lost !== undefined;
+    if (isOver) throw this.#closedError(when);
+    if (this.#parent !== undefined) this.#parent.#assertUsable();
   }
 
-  #closedError(atEnd = false): TransactionClosedError {
+  #closedError(when?: 'at its end'): TransactionClosedError {
     const what = this.#parent === undefined ? 'transaction' : 'savepoint';
     const { lost } = this.#session;
     if (lost !== undefined) {
-      return new TransactionClosedError(
-        'lost',
-        `The connection of this transaction was lost (${messageOf(lost.cause)}); PostgreSQL rolls it back. Run the transaction again.`,
-        lost,
-      );
+      const problem = `The connection of this transaction was lost (${messageOf(lost.cause)}), so PostgreSQL rolls it back.`;
+      return new TransactionClosedError('lost', `${problem} Run the transaction again.`, lost);
     }
     if (this.#failure !== undefined) {
-      const { cause } = this.#failure;
-      return new TransactionClosedError(
-        'failed',
-        atEnd
-          ? `The ${what} was rolled back, because a statement in it failed: ${messageOf(cause)}. Catching the error is not enough; put a statement that may fail in a nested transaction.`
-          : `A statement of this ${what} failed before (${messageOf(cause)}), so it can only be rolled back.`,
-        this.#failure,
-      );
+      const reason = messageOf(this.#failure.cause);
+      const problem =
+        when === 'at its end'
+          ? `The ${what} was rolled back, because a statement in it failed: ${reason}. Catching the error is not enough; put a statement that may fail in a nested transaction.`
+          : `A statement of this ${what} failed before (${reason}), so it can only be rolled back.`;
+      return new TransactionClosedError('failed', problem, this.#failure);
     }
-    const state = this.#state === 'open' ? 'committed' : this.#state;
     return new TransactionClosedError(
-      state,
+      this.#state === 'open' ? 'committed' : this.#state,
       `This ${what} is over. Await everything that belongs to it before its function returns.`,
     );
   }
 }
 
-/** @internal The outermost transaction on a connection. */
-export class RootTransaction {
-  readonly transaction: Transaction;
-  readonly #session: Session;
-
-  constructor(connection: TransactionConnection, ambient: AmbientTransaction) {
-    this.#session = {
-      connection,
-      ambient,
-      lost: undefined,
-      rejectInFlight: undefined,
-      savepoints: 0,
-      afterCommit: [],
-    };
-    this.transaction = new Transaction(this.#session);
-  }
-
-  get isLost(): boolean {
-    return this.#session.lost !== undefined;
-  }
-
-  lose(cause: unknown): void {
-    this.#session.lost ??= { cause };
-    this.#session.rejectInFlight?.(cause);
-  }
-
-  /** Runs what was registered for after the commit. Never rejects. */
-  async runAfterCommit(): Promise<void> {
-    const work = this.#session.afterCommit.splice(0);
-    for (const { fn } of work) {
-      try {
-        await this.#session.ambient.run(undefined, fn);
-      } catch (error) {
-        logger.error(`Work registered with afterCommit failed: ${messageOf(error)}`, error);
-      }
-    }
-  }
+/** PostgreSQL has nothing like undefined. */
+export function paramsProblem(params: readonly unknown[]): InvalidArgumentError | undefined {
+  const index = params.indexOf(undefined);
+  if (index < 0) return undefined;
+  return new InvalidArgumentError(`params[${index}]`, 'is undefined; use null.');
 }
-
-const logger = new Logger('Transaction');
 
 function noop(): void {
   // The failure is kept in the transaction.

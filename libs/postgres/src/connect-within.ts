@@ -1,0 +1,45 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ClosedError, TimeoutError, backoffMs } from '@nestbox/core';
+import type { Database } from './pool/database.js';
+import { PostgresUnavailableError, isConnectionLost } from './postgres.errors.js';
+
+/**
+ * Makes a round trip, and tries again while the server cannot be reached or is still starting. Other failures, such
+ * as a wrong password, are final.
+ *
+ * @throws PostgresUnavailableError; ClosedError
+ */
+export async function connectWithin(database: Database, timeoutMs: number): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await within(deadline - performance.now(), timeoutMs, database.query('select 1', []));
+      return;
+    } catch (error) {
+      if (error instanceof ClosedError) throw error;
+      const pause = backoffMs(attempt, { baseMs: 50, maxMs: 1000 });
+      const isFinal = error instanceof TimeoutError || !isWorthWaiting(error);
+      if (isFinal || performance.now() + pause >= deadline) {
+        throw new PostgresUnavailableError(database.address, error);
+      }
+      await sleep(pause);
+    }
+  }
+}
+
+/** 53300: too many connections, for now. */
+function isWorthWaiting(error: unknown): boolean {
+  return isConnectionLost(error) || (error as { code?: unknown } | null)?.code === '53300';
+}
+
+async function within<T>(leftMs: number, timeoutMs: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new TimeoutError('PostgreSQL', timeoutMs)), leftMs);
+  });
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,237 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ClosedError, backoffMs, runInRootScope } from '@nestbox/core';
+import type { Row } from '../driver.js';
+import { UnsafeTransactionError } from '../postgres.errors.js';
+import { connect } from './connect.js';
+import type { BegunConnection, Database, PoolFigures } from './database.js';
+import type { ParsedOptions, PooledConnection } from './pooled-connection.js';
+import { commit, type StatementResult } from './statement.js';
+
+interface Waiter {
+  resolve(connection: PooledConnection): void;
+  reject(error: unknown): void;
+}
+
+/** What `close` grants the statements and transactions that are under way. */
+const CLOSE_TIMEOUT_MS = 5_000;
+/** While the server is down, a call waits for the next try at the most; so it must not take long. */
+const BACKOFF = { baseMs: 20, maxMs: 500 };
+
+/**
+ * A pool of connections that lend themselves to one statement or transaction at a time, opened when they are needed.
+ * A lost connection is replaced with the next call. While none can be had, there is one try at a time with growing
+ * pauses, and its failure is that of all calls that wait.
+ */
+export class ConnectionPool implements Database {
+  private readonly idle: PooledConnection[] = [];
+  private readonly live = new Set<PooledConnection>();
+  private readonly waiters = new Set<Waiter>();
+  private readonly opening = new AbortController();
+  private openings = 0;
+  private failures = 0;
+  private retryAt = 0;
+  private retryTimer: NodeJS.Timeout | undefined;
+  private closing: Promise<void> | undefined;
+  private whenReturned: (() => void) | undefined;
+
+  constructor(
+    private readonly options: ParsedOptions,
+    private readonly prepare: boolean,
+  ) {}
+
+  get address(): string {
+    const { host, port, path, database } = this.options;
+    const places = path === false ? host.map((name, i) => `${name}:${port[i] ?? port[0]}`) : [path];
+    return `${places.join(', ')}, database "${database}"`;
+  }
+
+  get figures(): PoolFigures {
+    return {
+      max: this.options.max,
+      open: this.live.size,
+      busy: this.live.size - this.idle.length,
+      waiting: this.waiters.size,
+    };
+  }
+
+  async query(text: string, params: readonly unknown[]): Promise<Row[]> {
+    const connection = await this.acquire();
+    try {
+      const results = await connection.run(text, params);
+      if (leavesTransactionOpen(results)) {
+        connection.destroy();
+        throw new UnsafeTransactionError();
+      }
+      return results.at(-1) ?? [];
+    } catch (error) {
+      // A text of several statements may have failed after its BEGIN.
+      if (params.length === 0 && /\b(?:begin|start)\b/i.test(text)) connection.destroy();
+      throw error;
+    } finally {
+      this.release(connection);
+    }
+  }
+
+  async begin(modes: string): Promise<BegunConnection> {
+    const connection = await this.acquire();
+    try {
+      await connection.run(`begin ${modes}`, []);
+    } catch (error) {
+      connection.destroy();
+      this.release(connection);
+      throw error;
+    }
+    return {
+      lost: connection.ended,
+      query: async (text, params) => (await connection.run(text, params)).at(-1) ?? [],
+      commit: async () => {
+        try {
+          await commit((text) => connection.run(text, []));
+        } finally {
+          this.release(connection);
+        }
+      },
+      rollback: async () => {
+        // A connection that cannot roll back is of no use to anybody; PostgreSQL rolls back what it leaves.
+        await connection.run('rollback', []).catch(() => connection.destroy());
+        this.release(connection);
+      },
+    };
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.end();
+    return this.closing;
+  }
+
+  private async end(): Promise<void> {
+    clearTimeout(this.retryTimer);
+    for (const waiter of this.waiters) waiter.reject(new ClosedError('Postgres'));
+    this.waiters.clear();
+    this.opening.abort();
+    const timeout = new AbortController();
+    const late = sleep(CLOSE_TIMEOUT_MS, undefined, { signal: timeout.signal }).catch(() => undefined);
+    const politely = Promise.all(this.idle.splice(0).map((connection) => connection.close()));
+    const returned = new Promise<void>((resolve) => {
+      this.whenReturned = resolve;
+      this.checkReturned();
+    });
+    await Promise.race([Promise.all([politely, returned]), late]);
+    timeout.abort();
+    for (const connection of this.live) connection.destroy();
+  }
+
+  private async acquire(): Promise<PooledConnection> {
+    for (;;) {
+      if (this.closing !== undefined) throw new ClosedError('Postgres');
+      const connection = this.takeIdle() ?? (await this.waitForConnection());
+      // It may have been lost while the promise was on its way.
+      if (connection.isUsable) return connection;
+    }
+  }
+
+  /** The one used last, so that those that are not needed grow idle. */
+  private takeIdle(): PooledConnection | undefined {
+    const connection = this.idle.pop();
+    connection?.stopIdling();
+    return connection;
+  }
+
+  private waitForConnection(): Promise<PooledConnection> {
+    return new Promise((resolve, reject) => {
+      this.waiters.add({ resolve, reject });
+      this.openMore();
+    });
+  }
+
+  private release(connection: PooledConnection): void {
+    if (!connection.isUsable) return;
+    if (this.closing !== undefined || connection.isExpired) {
+      void connection.close();
+      return;
+    }
+    const [waiter] = this.waiters;
+    if (waiter === undefined) {
+      this.idle.push(connection);
+      connection.startIdling();
+    } else {
+      this.waiters.delete(waiter);
+      waiter.resolve(connection);
+    }
+  }
+
+  /** Opens as many connections as there are calls without one, as far as it may. */
+  private openMore(): void {
+    if (this.closing !== undefined || this.retryTimer !== undefined) return;
+    const pause = this.failures === 0 ? 0 : this.retryAt - performance.now();
+    if (pause > 0) {
+      this.retryTimer = setTimeout(() => {
+        this.retryTimer = undefined;
+        this.openMore();
+      }, pause);
+      return;
+    }
+    const most = this.failures === 0 ? this.options.max : 1;
+    while (
+      this.openings < Math.min(most, this.waiters.size) &&
+      this.live.size + this.openings < this.options.max
+    ) {
+      this.openings++;
+      // `open` never rejects. The connection serves many callers, so it must not keep the context of one.
+      void runInRootScope(() => this.open());
+    }
+  }
+
+  private async open(): Promise<void> {
+    try {
+      const connection = await connect(this.options, this.prepare, this.opening.signal);
+      this.openings--;
+      this.failures = 0;
+      this.live.add(connection);
+      void connection.ended.then(() => this.forget(connection));
+      this.release(connection);
+    } catch (error) {
+      this.openings--;
+      this.noteFailure();
+      // Where there are connections, the calls wait for one of these.
+      if (this.live.size === 0 && this.openings === 0) this.rejectAll(error);
+    }
+    if (this.waiters.size > 0) this.openMore();
+    this.checkReturned();
+  }
+
+  /** Tries that failed at the same time count once. */
+  private noteFailure(): void {
+    const now = performance.now();
+    if (now < this.retryAt) return;
+    this.failures++;
+    this.retryAt = now + backoffMs(this.failures, BACKOFF);
+  }
+
+  private rejectAll(error: unknown): void {
+    const waiters = [...this.waiters];
+    this.waiters.clear();
+    for (const waiter of waiters) waiter.reject(error);
+  }
+
+  private forget(connection: PooledConnection): void {
+    this.live.delete(connection);
+    const index = this.idle.indexOf(connection);
+    if (index >= 0) this.idle.splice(index, 1);
+    if (this.waiters.size > 0) this.openMore();
+    this.checkReturned();
+  }
+
+  private checkReturned(): void {
+    if (this.live.size === 0 && this.openings === 0) this.whenReturned?.();
+  }
+}
+
+function leavesTransactionOpen(results: readonly StatementResult[]): boolean {
+  let open = false;
+  for (const { command } of results) {
+    if (command === 'BEGIN' || command === 'START TRANSACTION') open = true;
+    else if (command === 'COMMIT' || command === 'ROLLBACK') open = false;
+  }
+  return open;
+}

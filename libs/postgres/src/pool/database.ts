@@ -1,0 +1,44 @@
+import type { Row } from '../driver.js';
+import type { TransactionConnection } from '../transaction-connection.js';
+
+/** What runs our statements: our own pool of connections, or a postgres.js client that was passed in. */
+export interface Database {
+  /** Where it is, for messages: `127.0.0.1:5432, database "app"`. Holds no password. */
+  readonly address: string;
+  readonly figures: PoolFigures;
+  /** Runs a statement on any connection. */
+  query(text: string, params: readonly unknown[]): Promise<Row[]>;
+  /**
+   * Takes a connection and sends BEGIN.
+   *
+   * @param modes such as `isolation level serializable read only`; may be empty
+   */
+  begin(modes: string): Promise<BegunConnection>;
+  /** Ends what is ours to end. */
+  close(): Promise<void>;
+}
+
+/** How busy the connections are. */
+export interface PoolFigures {
+  /** Connections at the most. */
+  max: number;
+  /** Connections that are open, where we know. */
+  open?: number;
+  /** Connections with a statement or transaction of ours; more than `max` where a shared client queues them. */
+  busy: number;
+  /** Calls that wait for a connection, where we know. */
+  waiting?: number;
+}
+
+/** A connection on which BEGIN was sent. Exactly one of `commit` and `rollback` gives it back. */
+export interface BegunConnection extends TransactionConnection {
+  /**
+   * @throws CommitOutcomeUnknownError when the connection is lost meanwhile; PostgreSQL's error (a deferred
+   *   constraint, a serialization failure) or TransactionClosedError when it rolled back instead
+   */
+  commit(): Promise<void>;
+  /** Never rejects: a connection that is lost has rolled back. */
+  rollback(): Promise<void>;
+  /** Resolves with the reason once the connection is lost. */
+  readonly lost: Promise<unknown>;
+}

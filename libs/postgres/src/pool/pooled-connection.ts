@@ -1,0 +1,152 @@
+import type { Socket } from 'node:net';
+import { loadDriver, type DriverOptions, type Sql } from '../driver.js';
+import { execute, type StatementResult } from './statement.js';
+import { openSocket, type Place } from './socket.js';
+
+/** The options of postgres.js after it has parsed them, as far as we read them. */
+export interface ParsedOptions {
+  host: string[];
+  port: number[];
+  path: string | false;
+  database: string;
+  max: number;
+  connect_timeout: number;
+  idle_timeout: number | null;
+  max_lifetime: number | (() => number) | null;
+  target_session_attrs: string | null | undefined;
+  socket: ((options: unknown) => Socket | Promise<Socket>) | undefined;
+}
+
+/**
+ * One connection for one statement at a time, used until it fails and then thrown away.
+ *
+ * It is a postgres.js client with one socket. We do not use postgres.js's own pool, since in version 3.4 a
+ * connection that was lost while statements were being issued may come back in a state in which it hangs for ever,
+ * or answers the wrong caller. Here nothing is issued on a connection that has failed, and none connects twice.
+ */
+export class PooledConnection {
+  private readonly expiresAt: number;
+  private idleTimer: NodeJS.Timeout | undefined;
+  /** Resolves with the reason once it has ended; never rejects. */
+  readonly ended: Promise<Error>;
+  private resolveEnded!: (reason: Error) => void;
+  private endReason: Error | undefined;
+  private rejectRunning: ((reason: Error) => void) | undefined;
+  private socket: Socket | undefined;
+  private readonly sql: Sql;
+
+  constructor(
+    private readonly options: ParsedOptions,
+    private readonly place: Place,
+    private readonly prepare: boolean,
+  ) {
+    this.ended = new Promise((resolve) => {
+      this.resolveEnded = resolve;
+    });
+    const own: Record<string, unknown> = {
+      ...options,
+      host: [place.host],
+      port: [place.port],
+      max: 1,
+      idle_timeout: null,
+      max_lifetime: null,
+      socket: () => this.openSocket(),
+      onclose: () => this.finish(closedByServer(place)),
+    };
+    this.sql = loadDriver()(own as DriverOptions);
+    const { max_lifetime: lifetime } = options;
+    const lifetimeS = typeof lifetime === 'function' ? lifetime() : lifetime;
+    this.expiresAt = lifetimeS ? performance.now() + lifetimeS * 1000 : Infinity;
+  }
+
+  get isUsable(): boolean {
+    return this.endReason === undefined;
+  }
+
+  /** Whether it has lived as long as `max_lifetime` allows. */
+  get isExpired(): boolean {
+    return performance.now() >= this.expiresAt;
+  }
+
+  /** Closes it when it is not used for as long as `idle_timeout` says. */
+  startIdling(): void {
+    const { idle_timeout: idleS } = this.options;
+    if (idleS) this.idleTimer = setTimeout(() => void this.close(), idleS * 1000).unref();
+  }
+
+  stopIdling(): void {
+    clearTimeout(this.idleTimer);
+  }
+
+  /** Connects. @throws the reason why it could not */
+  async open(): Promise<void> {
+    await this.run('select 1', []);
+  }
+
+  /**
+   * Runs a text; see {@link execute}. Any failure but an error of the statement itself ends the connection.
+   */
+  async run(text: string, params: readonly unknown[]): Promise<StatementResult[]> {
+    if (this.endReason !== undefined) throw this.endReason;
+    try {
+      return await new Promise((resolve, reject) => {
+        this.rejectRunning = reject;
+        execute(this.sql, text, params, this.prepare).then(resolve, reject);
+      });
+    } catch (error) {
+      if (!isStatementError(error)) this.finish(error instanceof Error ? error : new Error(String(error)));
+      throw error;
+    } finally {
+      this.rejectRunning = undefined;
+    }
+  }
+
+  /** Ends it politely where it is idle. May be called twice. */
+  async close(): Promise<void> {
+    if (this.endReason === undefined) await this.sql.end({ timeout: 1 });
+    this.finish(closedByUs());
+  }
+
+  /** Ends it at once; the statement under way, if any, is rejected. */
+  destroy(): void {
+    this.finish(closedByUs());
+  }
+
+  private finish(reason: Error): void {
+    if (this.endReason !== undefined) return;
+    this.endReason = reason;
+    this.stopIdling();
+    this.socket?.destroy();
+    this.rejectRunning?.(reason);
+    // Settles what postgres.js still holds, which has been reported already.
+    this.sql.end({ timeout: 0 }).catch(() => undefined);
+    this.resolveEnded(reason);
+  }
+
+  private async openSocket(): Promise<Socket> {
+    const { options } = this;
+    if (this.endReason !== undefined || this.socket !== undefined) throw closedByServer(this.place);
+    const socket = await (options.socket?.(options) ??
+      openSocket(this.place, options.connect_timeout * 1000));
+    this.socket = socket;
+    // It may have been given up meanwhile.
+    if (!this.isUsable) socket.destroy();
+    return socket;
+  }
+}
+
+/** An error of PostgreSQL after which the session goes on. */
+function isStatementError(error: unknown): boolean {
+  return (
+    error instanceof Error && 'severity_local' in error && 'severity' in error && error.severity === 'ERROR'
+  );
+}
+
+function closedByServer({ host, port, path }: Place): Error {
+  const where = path ?? `${host}:${port}`;
+  return Object.assign(new Error(`The connection to ${where} was closed.`), { code: 'CONNECTION_CLOSED' });
+}
+
+function closedByUs(): Error {
+  return Object.assign(new Error('The connection was ended.'), { code: 'CONNECTION_ENDED' });
+}

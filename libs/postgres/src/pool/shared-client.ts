@@ -1,0 +1,137 @@
+import { ClosedError } from '@nestbox/core';
+import type { Row, Sql } from '../driver.js';
+import { isConnectionLost } from '../postgres.errors.js';
+import type { BegunConnection, Database, PoolFigures } from './database.js';
+import { commit, execute, type Executor, type StatementResult } from './statement.js';
+
+/** A postgres.js client that was passed in, with its own pool. It is never closed here. */
+export class SharedClient implements Database {
+  private busy = 0;
+  private closed = false;
+
+  constructor(
+    private readonly sql: Sql,
+    private readonly prepare: boolean,
+  ) {}
+
+  get address(): string {
+    const { host, port, database } = this.sql.options;
+    return `${host.map((name, i) => `${name}:${port[i] ?? port[0]}`).join(', ')}, database "${database}"`;
+  }
+
+  get figures(): PoolFigures {
+    return { max: this.sql.options.max, busy: this.busy };
+  }
+
+  async query(text: string, params: readonly unknown[]): Promise<Row[]> {
+    this.assertOpen();
+    this.busy++;
+    try {
+      return (await execute(this.sql, text, params, this.prepare)).at(-1) ?? [];
+    } finally {
+      this.busy--;
+    }
+  }
+
+  /**
+   * `sql.begin` is used to get a connection and to learn of its loss, and the function that we give it never settles:
+   * postgres.js 3.4 would otherwise send ROLLBACK on a connection that is dead, or that already serves somebody else
+   * after a reconnect. We send COMMIT or ROLLBACK ourselves, as an ordinary statement; when its answer says that no
+   * transaction is open, postgres.js returns the connection to its pool.
+   */
+  async begin(modes: string): Promise<BegunConnection> {
+    this.assertOpen();
+    this.busy++;
+    const release = (): void => {
+      this.busy--;
+    };
+    try {
+      return await new Promise<BegunConnection>((resolve, reject) => {
+        let transaction: SharedTransaction | undefined;
+        this.sql
+          .begin(modes, (transactionSql) => {
+            transaction = new SharedTransaction(transactionSql, this.prepare, release);
+            resolve(transaction);
+            return new Promise<never>(() => undefined);
+          })
+          .catch((error: unknown) => {
+            if (transaction === undefined) reject(error);
+            else transaction.lose(error);
+          });
+      });
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+  }
+
+  private assertOpen(): void {
+    if (this.closed) throw new ClosedError('Postgres');
+  }
+}
+
+/** A transaction of a shared client. Once its connection is lost, nothing is sent on it any more. */
+class SharedTransaction implements BegunConnection {
+  readonly lost: Promise<unknown>;
+  private resolveLost!: (reason: unknown) => void;
+  private lossReason: { cause: unknown } | undefined;
+  private rejectRunning: ((reason: unknown) => void) | undefined;
+
+  constructor(
+    private readonly sql: Executor,
+    private readonly prepare: boolean,
+    private readonly release: () => void,
+  ) {
+    this.lost = new Promise((resolve) => {
+      this.resolveLost = resolve;
+    });
+  }
+
+  lose(cause: unknown): void {
+    this.lossReason ??= { cause };
+    this.rejectRunning?.(cause);
+    this.resolveLost(cause);
+  }
+
+  async query(text: string, params: readonly unknown[]): Promise<Row[]> {
+    return (await this.run(text, params)).at(-1) ?? [];
+  }
+
+  async commit(): Promise<void> {
+    try {
+      await commit((text) => this.run(text, []));
+    } finally {
+      this.release();
+    }
+  }
+
+  async rollback(): Promise<void> {
+    try {
+      await this.run('rollback', []);
+    } catch {
+      // The connection is gone, and PostgreSQL rolls back what it leaves.
+    } finally {
+      this.release();
+    }
+  }
+
+  private async run(text: string, params: readonly unknown[]): Promise<StatementResult[]> {
+    if (this.lossReason !== undefined) throw this.lossReason.cause;
+    try {
+      return await new Promise((resolve, reject) => {
+        // postgres.js may leave a statement unanswered that it was given while the connection broke.
+        this.rejectRunning = reject;
+        execute(this.sql, text, params, this.prepare).then(resolve, reject);
+      });
+    } catch (error) {
+      if (isConnectionLost(error)) this.lossReason ??= { cause: error };
+      throw error;
+    } finally {
+      this.rejectRunning = undefined;
+    }
+  }
+}

@@ -1,0 +1,53 @@
+import type postgres from 'postgres';
+import type { Row } from '../driver.js';
+import { CommitOutcomeUnknownError, TransactionClosedError, isConnectionLost } from '../postgres.errors.js';
+
+/** A postgres.js client, or one of its transactions. */
+export type Executor = Pick<postgres.ISql, 'unsafe'>;
+
+/** The rows of one statement, as postgres.js gives them. */
+export interface StatementResult extends Array<Row> {
+  /** The command tag, such as `INSERT`. */
+  command: string;
+}
+
+/**
+ * Runs a text on a client. Without parameters it may hold several statements (the simple protocol), and every one has
+ * its result; an empty text has none.
+ */
+export async function execute(
+  sql: Executor,
+  text: string,
+  params: readonly unknown[],
+  prepare: boolean,
+): Promise<StatementResult[]> {
+  const result: StatementResult | StatementResult[] = await sql.unsafe<Row[]>(
+    text,
+    params as postgres.ParameterOrJSON<never>[],
+    { prepare },
+  );
+  return isSeveral(result) ? result : [result];
+}
+
+/** postgres.js gives a plain array for several statements. */
+function isSeveral(result: StatementResult | StatementResult[]): result is StatementResult[] {
+  return !('command' in result);
+}
+
+/** @throws as `BegunConnection.commit` */
+export async function commit(run: (text: string) => Promise<StatementResult[]>): Promise<void> {
+  let results: StatementResult[];
+  try {
+    results = await run('commit');
+  } catch (error) {
+    if (isConnectionLost(error)) throw new CommitOutcomeUnknownError(error);
+    throw error;
+  }
+  // PostgreSQL answers the COMMIT of an aborted transaction with ROLLBACK, and calls that a success.
+  if (results[0]?.command !== 'COMMIT') {
+    throw new TransactionClosedError(
+      'rolled back',
+      'PostgreSQL rolled the transaction back instead of committing it, because a statement in it had failed.',
+    );
+  }
+}

@@ -1,0 +1,83 @@
+import type { AsyncLocalStorage } from 'node:async_hooks';
+import { messageOf } from '@nestbox/core';
+import { Logger } from '@nestjs/common';
+import type { Row } from './driver.js';
+import { isConnectionLost } from './postgres.errors.js';
+import type { TransactionConnection } from './transaction-connection.js';
+
+/** Where the innermost open transaction of the current async context is kept. */
+export type AmbientTransaction<Scope> = AsyncLocalStorage<Scope | undefined>;
+
+interface AfterCommit<Scope> {
+  scope: Scope;
+  fn: () => void | Promise<void>;
+}
+
+const logger = new Logger('NestboxTransaction');
+
+/** What a transaction and its savepoints share: the connection, and the work for after the commit. */
+export class TransactionSession<Scope> {
+  /** Why the connection was lost, once it was. */
+  lost: { cause: unknown } | undefined;
+  private rejectInFlight: ((reason: unknown) => void) | undefined;
+  private inFlight: Promise<unknown> | undefined;
+  private savepoints = 0;
+  private afterCommit: AfterCommit<Scope>[] = [];
+
+  constructor(
+    private readonly connection: TransactionConnection,
+    readonly ambient: AmbientTransaction<Scope>,
+  ) {}
+
+  /** Runs a statement; there must be none under way. */
+  async send(text: string, params: readonly unknown[]): Promise<Row[]> {
+    const answer = new Promise<Row[]>((resolve, reject) => {
+      this.rejectInFlight = reject;
+      this.connection.query(text, params).then(resolve, reject);
+    });
+    this.inFlight = answer;
+    try {
+      return await answer;
+    } catch (error) {
+      if (isConnectionLost(error)) this.lost ??= { cause: error };
+      throw error;
+    } finally {
+      this.inFlight = undefined;
+      this.rejectInFlight = undefined;
+    }
+  }
+
+  /** Resolves when no statement is under way. */
+  async settled(): Promise<void> {
+    await this.inFlight?.catch(() => undefined);
+  }
+
+  /** Call it when the connection is lost: the statement under way, if any, is rejected. */
+  lose(cause: unknown): void {
+    this.lost ??= { cause };
+    this.rejectInFlight?.(cause);
+  }
+
+  nextSavepoint(): string {
+    return `nestbox_${++this.savepoints}`;
+  }
+
+  register(scope: Scope, fn: () => void | Promise<void>): void {
+    this.afterCommit.push({ scope, fn });
+  }
+
+  drop(isDropped: (scope: Scope) => boolean): void {
+    this.afterCommit = this.afterCommit.filter(({ scope }) => !isDropped(scope));
+  }
+
+  /** Runs what was registered. Never rejects. */
+  async runAfterCommit(): Promise<void> {
+    for (const { fn } of this.afterCommit.splice(0)) {
+      try {
+        await this.ambient.run(undefined, fn);
+      } catch (error) {
+        logger.error(`Work registered with afterCommit failed: ${messageOf(error)}`, error);
+      }
+    }
+  }
+}
