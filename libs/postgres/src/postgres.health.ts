@@ -14,8 +14,9 @@ export interface PostgresHealthOptions {
 }
 
 /**
- * Reports a database to Terminus after a real round trip: `up` with `latencyMs` and the pool's figures, `down` with a
- * message. It answers within the timeout also when the server hangs.
+ * Reports a database to Terminus after a real round trip: `up` with `latencyMs` and the figures of the pool and of the
+ * LISTEN connection; `degraded` when that has been down for 2 seconds, since others are then heard by polling only;
+ * `down` with a message. It answers within the timeout also when the server hangs.
  */
 @Injectable()
 export class PostgresHealthIndicator {
@@ -33,13 +34,35 @@ export class PostgresHealthIndicator {
     const { HealthIndicatorService } = await loadTerminus();
     const indicator = new HealthIndicatorService().check(key);
     const postgres: Postgres = this.moduleRef.get(getPostgresToken(name), { strict: false });
+    let latencyMs: number;
     try {
-      const latencyMs = await postgres.ping(timeoutMs);
-      return indicator.up({ latencyMs: round(latencyMs), pool: postgres.poolFigures });
+      latencyMs = round(await postgres.ping(timeoutMs));
     } catch (error) {
       return indicator.down({ message: messageOf(error) });
     }
+    const { status, since, reason } = postgres.listening;
+    const ageMs = Date.now() - since.getTime();
+    const figures = {
+      latencyMs,
+      pool: postgres.poolFigures,
+      listen: { status, ageMs, ...(reason && { reason }) },
+    };
+    const isDown = status === 'reconnecting' && ageMs > LISTEN_GRACE_MS;
+    if (!isDown) return indicator.up(figures);
+    const data = { message: `LISTEN is down: ${reason ?? 'not connected yet'}`, ...figures };
+    // Terminus 11 knows no `degraded`.
+    return 'degraded' in indicator ? indicator.degraded(data) : up(indicator, data);
   }
+}
+
+/** To open the LISTEN connection takes a moment. */
+const LISTEN_GRACE_MS = 2_000;
+
+function up<Result>(
+  indicator: { up(data: Record<string, unknown>): Result },
+  data: Record<string, unknown>,
+): Result {
+  return indicator.up(data);
 }
 
 /** Terminus is optional: loaded when the first check is made, not with this module. */

@@ -29,6 +29,7 @@ const STALE_PING_MS = 5_000;
 
 /** A PostgreSQL database: connections, transactions, and notifications. It connects when it is first used. */
 export class Postgres {
+  readonly #createdAt = new Date();
   readonly #options: PostgresOptions;
   readonly #prepare: boolean;
   readonly #connectTimeoutMs: number;
@@ -156,9 +157,13 @@ export class Postgres {
     return this.#listener.listen(channel, onNotify, onListening);
   }
 
-  /** The LISTEN connection; `idle` while nobody listens. */
-  get listenerState(): ListenerState {
-    return this.#listener?.state ?? { status: 'idle', since: new Date() };
+  /** The LISTEN connection's state and since when it has it; `idle` while nobody listens. */
+  get listening(): ListenerState {
+    return this.#listener?.state ?? { status: 'idle', since: this.#createdAt };
+  }
+
+  get listenerState(): ListenerState['status'] {
+    return this.listening.status;
   }
 
   /** Wakes other processes when there is something new to read. */
