@@ -35,6 +35,7 @@ export class ListenConnection {
   private end!: (reason: Error | undefined) => void;
   private endReason: Error | undefined;
   private isOpen = false;
+  private isClosing = false;
   private readonly running = new Set<(reason: Error) => void>();
   private sql: Sql | undefined;
   private socket: Socket | undefined;
@@ -103,17 +104,6 @@ export class ListenConnection {
 
   /** Ends the connection at once. The first reason counts. */
   fail(reason: Error): void {
-    this.finish(reason, reason);
-  }
-
-  /** Ends the connection politely. May be called twice. */
-  async close(): Promise<void> {
-    if (this.isOpen && this.endReason === undefined)
-      await this.sql?.end({ timeout: 1 }).catch(() => undefined);
-    this.finish(new Error('it was closed'), undefined);
-  }
-
-  private finish(reason: Error, reported: Error | undefined): void {
     if (this.endReason !== undefined) return;
     this.endReason = reason;
     clearInterval(this.probeTimer);
@@ -121,7 +111,17 @@ export class ListenConnection {
     // What it still has to say about a connection that we gave up is of no interest.
     this.sql?.end({ timeout: 0 }).catch(() => undefined);
     for (const reject of this.running) reject(reason);
-    this.end(reported);
+    this.end(this.isClosing ? undefined : reason);
+  }
+
+  /** Ends the connection politely. May be called twice. */
+  async close(): Promise<void> {
+    this.isClosing = true;
+    if (this.isOpen && this.endReason === undefined) {
+      // However that goes, the socket is destroyed below.
+      await this.sql?.end({ timeout: 1 }).catch(() => undefined);
+    }
+    this.fail(new Error('it was closed'));
   }
 
   /** Any failure, also of a statement, ends the connection: a new one starts from a known state. */
@@ -134,7 +134,9 @@ export class ListenConnection {
       await new Promise<unknown>((resolve, reject) => {
         rejectRunning = reject;
         this.running.add(reject);
-        timer = setTimeout(() => reject(new TimeoutError('PostgreSQL', timeoutMs)), timeoutMs);
+        const giveUp = (): void => reject(new TimeoutError('PostgreSQL', timeoutMs));
+        // When this process was held up, the answer may be waiting to be read: so only after the next turn of I/O.
+        timer = setTimeout(() => setImmediate(() => setImmediate(giveUp)), timeoutMs);
         sql.unsafe(text).then(resolve, reject);
       });
     } catch (error) {
