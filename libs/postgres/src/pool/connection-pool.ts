@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClosedError, backoffMs, runInRootScope } from '@nestbox/core';
 import type { Row } from '../driver.js';
-import { UnsafeTransactionError } from '../postgres.errors.js';
+import { UnsafeTransactionError, isConnectionLost } from '../postgres.errors.js';
 import { connect } from './connect.js';
 import type { BegunConnection, Database, PoolFigures } from './database.js';
 import type { ParsedOptions, PooledConnection } from './pooled-connection.js';
@@ -73,14 +73,7 @@ export class ConnectionPool implements Database {
   }
 
   async begin(modes: string): Promise<BegunConnection> {
-    const connection = await this.acquire();
-    try {
-      await connection.run(`begin ${modes}`, []);
-    } catch (error) {
-      connection.destroy();
-      this.release(connection);
-      throw error;
-    }
+    const connection = await this.beginOnAny(modes);
     return {
       lost: connection.ended,
       query: async (text, params) => (await connection.run(text, params)).at(-1) ?? [],
@@ -97,6 +90,21 @@ export class ConnectionPool implements Database {
         this.release(connection);
       },
     };
+  }
+
+  /** An idle connection may turn out to be dead. BEGIN does nothing yet, so it can be sent again on another. */
+  private async beginOnAny(modes: string): Promise<PooledConnection> {
+    for (;;) {
+      const connection = await this.acquire();
+      const { isFresh } = connection;
+      try {
+        await connection.run(`begin ${modes}`, []);
+        return connection;
+      } catch (error) {
+        connection.destroy();
+        if (isFresh || !isConnectionLost(error)) throw error;
+      }
+    }
   }
 
   close(): Promise<void> {

@@ -25,6 +25,8 @@ export interface ParsedOptions {
  * or answers the wrong caller. Here nothing is issued on a connection that has failed, and none connects twice.
  */
 export class PooledConnection {
+  /** Whether it has been used for nothing yet but connecting. */
+  isFresh = true;
   private readonly expiresAt: number;
   private idleTimer: NodeJS.Timeout | undefined;
   /** Resolves with the reason once it has ended; never rejects. */
@@ -81,6 +83,7 @@ export class PooledConnection {
   /** Connects. @throws the reason why it could not */
   async open(): Promise<void> {
     await this.run('select 1', []);
+    this.isFresh = true;
   }
 
   /**
@@ -88,6 +91,7 @@ export class PooledConnection {
    */
   async run(text: string, params: readonly unknown[]): Promise<StatementResult[]> {
     if (this.endReason !== undefined) throw this.endReason;
+    this.isFresh = false;
     try {
       return await new Promise((resolve, reject) => {
         this.rejectRunning = reject;

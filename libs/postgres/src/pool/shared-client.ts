@@ -42,27 +42,32 @@ export class SharedClient implements Database {
   async begin(modes: string): Promise<BegunConnection> {
     this.assertOpen();
     this.busy++;
-    const release = (): void => {
-      this.busy--;
-    };
     try {
-      return await new Promise<BegunConnection>((resolve, reject) => {
-        let transaction: SharedTransaction | undefined;
-        this.sql
-          .begin(modes, (transactionSql) => {
-            transaction = new SharedTransaction(transactionSql, this.prepare, release);
-            resolve(transaction);
-            return new Promise<never>(() => undefined);
-          })
-          .catch((error: unknown) => {
-            if (transaction === undefined) reject(error);
-            else transaction.lose(error);
-          });
+      // BEGIN does nothing yet, so when it meets a connection that has died, it can be sent again.
+      return await this.tryToBegin(modes).catch((error: unknown) => {
+        if (!isConnectionLost(error)) throw error;
+        return this.tryToBegin(modes);
       });
     } catch (error) {
-      release();
+      this.busy--;
       throw error;
     }
+  }
+
+  private tryToBegin(modes: string): Promise<BegunConnection> {
+    return new Promise((resolve, reject) => {
+      let transaction: SharedTransaction | undefined;
+      this.sql
+        .begin(modes, (transactionSql) => {
+          transaction = new SharedTransaction(transactionSql, this.prepare, () => this.busy--);
+          resolve(transaction);
+          return new Promise<never>(() => undefined);
+        })
+        .catch((error: unknown) => {
+          if (transaction === undefined) reject(error);
+          else transaction.lose(error);
+        });
+    });
   }
 
   async close(): Promise<void> {
