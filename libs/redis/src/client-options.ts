@@ -12,6 +12,8 @@ const COMMAND_TIMEOUT_MS = 2000;
  * vanished without a trace would be noticed by the kernel after a quarter of an hour.
  */
 const SOCKET_TIMEOUT_MS = 4000;
+/** How long a socket may take to close. ioredis keeps a process alive for so long even when there is none any more. */
+const DISCONNECT_TIMEOUT_MS = 500;
 /** A second READONLY within this time means that the other server is no master either. */
 const READONLY_PAUSE_MS = 1000;
 
@@ -38,6 +40,7 @@ export function singleOptions(given: ServerDriverOptions, room: WaitingRoom): Si
     connectTimeout: CONNECT_TIMEOUT_MS,
     commandTimeout: COMMAND_TIMEOUT_MS,
     socketTimeout: SOCKET_TIMEOUT_MS,
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     enableAutoPipelining: true,
     retryStrategy: retry,
     sentinelCommandTimeout: CONNECT_TIMEOUT_MS,
@@ -63,6 +66,7 @@ export function clusterOptions(given: ClusterDriverOptions): ClusterClientOption
       connectTimeout: CONNECT_TIMEOUT_MS,
       commandTimeout: COMMAND_TIMEOUT_MS,
       socketTimeout: SOCKET_TIMEOUT_MS,
+      disconnectTimeout: DISCONNECT_TIMEOUT_MS,
       ...given.redisOptions,
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: 0,

@@ -35,12 +35,16 @@ function define(driver: Driver): GuardedClients {
   class GuardedRedis extends driver.Redis {
     readonly #room: WaitingRoom;
     readonly #server: string;
+    #isLeaving = false;
 
     constructor(options: SingleOptions, room: WaitingRoom, server: string) {
       super(options);
       this.#room = room;
       this.#server = server;
       guardEvents(this, room);
+      this.on('close', () => {
+        this.#isLeaving = false;
+      });
     }
 
     override sendCommand(command: Command, stream?: PipelineStream): unknown {
@@ -55,6 +59,14 @@ function define(driver: Driver): GuardedClients {
         stream,
       );
       return command.promise;
+    }
+
+    override disconnect(reconnect = false): void {
+      if (!reconnect) this.#room.close();
+      // ioredis asks once for every READONLY that arrives, and adds a listener each time.
+      else if (this.#isLeaving) return;
+      this.#isLeaving = true;
+      super.disconnect(reconnect);
     }
   }
 
@@ -88,6 +100,11 @@ function define(driver: Driver): GuardedClients {
     /** Where pipelines wait until it is known which node has which slots. */
     override delayUntilReady(callback: Callback): void {
       this.#room.enter({ deliver: () => callback(), reject: (error) => callback(error) });
+    }
+
+    override disconnect(reconnect = false): void {
+      if (!reconnect) this.#room.close();
+      super.disconnect(reconnect);
     }
   }
 

@@ -1,5 +1,6 @@
 import { ClosedError, InvalidArgumentError, TimeoutError } from '@nestbox/core';
 import { createClient, createDedicated, createSubscriber } from './client-factory.js';
+import { disconnect, drainAndClose } from './close-client.js';
 import { isClusterClient, type RedisClient, type SingleClient } from './driver.js';
 import { RedisScript, type ScriptDefinition } from './redis-script.js';
 import { RedisUnavailableError, translateError } from './redis.errors.js';
@@ -16,9 +17,6 @@ export interface DuplicateOptions {
    */
   blockMs?: number;
 }
-
-/** How long replies that are due may take when a connection is closed, in ms. */
-const QUIT_TIMEOUT_MS = 1000;
 
 /**
  * A connection to Redis: a single server, a master behind sentinels, or a cluster.
@@ -183,17 +181,8 @@ export class Redis {
 
   async #close(): Promise<void> {
     await this.#subscriber?.close();
-    for (const client of this.#dedicated) client.disconnect();
-    if (this.#connection.kind === 'shared' || this.#client === undefined) return;
-    const client = this.#client;
-    if (client.status === 'ready') {
-      try {
-        await withTimeout('QUIT', QUIT_TIMEOUT_MS, client.quit());
-      } catch {
-        // It does not answer any more, which is no reason not to close.
-      }
-    }
-    client.disconnect();
+    await Promise.all([...this.#dedicated].map(disconnect));
+    if (this.#connection.kind !== 'shared' && this.#client !== undefined) await drainAndClose(this.#client);
   }
 
   #assertOpen(): void {

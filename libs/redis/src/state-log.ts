@@ -27,8 +27,9 @@ export class StateLog {
   private lost(): void {
     if (this.lostAt !== undefined) return;
     this.lostAt = performance.now();
-    const reason = this.reason === undefined ? '' : `: ${messageOf(this.reason)}`;
-    this.logger.warn(`Redis (${this.server}) cannot be reached${reason}. Trying again until it can.`);
+    const problem =
+      this.reason === undefined ? 'closed the connection' : `cannot be reached: ${messageOf(this.reason)}`;
+    this.logger.warn(`Redis (${this.server}) ${problem}. Trying to connect until it works.`);
   }
 
   private found(): void {

@@ -40,6 +40,8 @@ export class Subscriber {
   /** The connection that is made or being made. */
   private candidate: SingleClient | undefined;
   private connection: SingleClient | undefined;
+  /** Whether the last connection was given up because there were no channels. */
+  private isReleased = false;
   private confirmed = new Set<string>();
   private running: Promise<void> | undefined;
   private syncing: Promise<void> = Promise.resolve();
@@ -110,18 +112,17 @@ export class Subscriber {
     let attempt = 0;
     let lost = false;
     while (this.channels.size > 0) {
-      try {
-        const connection = await this.open();
+      const connection = await this.open();
+      if (connection !== undefined) {
         const openedAt = performance.now();
         if (lost) this.logger.log(`Subscriptions to Redis (${this.server}) are connected again.`);
         lost = false;
         await ended(connection);
         if (performance.now() - openedAt > STABLE_AFTER_MS) attempt = 0;
-      } catch (error) {
-        this.lastError = error;
       }
       this.connection = undefined;
-      if (this.channels.size === 0) break;
+      this.candidate = undefined;
+      if (this.channels.size === 0 || this.isReleased) continue;
       if (!lost) {
         lost = true;
         const reason = this.lastError === undefined ? '' : `: ${messageOf(this.lastError)}`;
@@ -134,24 +135,30 @@ export class Subscriber {
     this.running = undefined;
   }
 
-  /** A connection on which all channels are confirmed. */
-  private async open(): Promise<SingleClient> {
-    const connection = await this.connect();
-    this.candidate = connection;
-    connection.on('error', (error: unknown) => {
-      this.lastError = error;
-    });
-    connection.on('message', (channel: string, message: string) => this.dispatch(channel, message));
+  /** A connection on which all channels are confirmed, or undefined, with the reason in `lastError`. Never rejects. */
+  private async open(): Promise<SingleClient | undefined> {
+    let reason: unknown;
+    this.isReleased = false;
     try {
+      const connection = await this.connect();
+      this.candidate = connection;
+      connection.on('error', (error: unknown) => {
+        reason = error;
+      });
+      connection.on('message', (channel: string, message: string) => this.dispatch(channel, message));
       await connection.connect();
       this.connection = connection;
       this.confirmed = new Set();
+      this.lastError = undefined;
       await this.sync();
+      // Given up when a subscription was refused, or all were ended meanwhile.
+      if (this.connection === connection) return connection;
     } catch (error) {
-      connection.disconnect();
-      throw error;
+      // ioredis rejects with nothing but "Connection is closed."
+      this.lastError = reason ?? error;
+      this.candidate?.disconnect();
     }
-    return connection;
+    return undefined;
   }
 
   /** Brings what Redis sends us in line with what is wanted; one after the other. Never rejects. */
@@ -164,17 +171,23 @@ export class Subscriber {
       } catch (error) {
         // A connection that does not take orders is replaced.
         this.lastError = error;
-        connection.disconnect();
+        this.drop(connection);
       }
     });
     return this.syncing;
+  }
+
+  private drop(connection: SingleClient): void {
+    if (this.connection === connection) this.connection = undefined;
+    connection.disconnect();
   }
 
   private async adjust(connection: SingleClient): Promise<void> {
     const missing = [...this.channels.keys()].filter((channel) => !this.confirmed.has(channel));
     const unwanted = [...this.confirmed].filter((channel) => !this.channels.has(channel));
     if (this.channels.size === 0) {
-      connection.disconnect();
+      this.isReleased = true;
+      this.drop(connection);
       return;
     }
     if (missing.length > 0) await connection.subscribe(...missing);

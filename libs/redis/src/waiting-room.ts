@@ -18,6 +18,7 @@ export class WaitingRoom {
   private downSince: number | undefined;
   private timer: NodeJS.Timeout | undefined;
   private held = false;
+  private closed = false;
   /** The transactions and pipelines that wait: all their commands or none. */
   private admittedGroups = new WeakSet<object>();
   private reason: unknown;
@@ -63,12 +64,17 @@ export class WaitingRoom {
     this.reset();
     this.downSince = undefined;
     this.reason = undefined;
+    this.closed = false;
     for (const one of waiting) one.deliver();
   }
 
   /** @param group the pipeline that the command belongs to */
   enter(one: Waiting, group?: object): void {
     this.down();
+    if (this.closed) {
+      one.reject(this.refusal('was disconnected'));
+      return;
+    }
     if (group === undefined || !this.admittedGroups.has(group)) {
       if (this.waiting.length >= this.settings.maxWaitingCommands) {
         one.reject(this.refusal(`is not connected, and ${this.waiting.length} commands wait already`));
@@ -84,8 +90,9 @@ export class WaitingRoom {
     this.timer ??= setTimeout(() => this.refuseAll(this.refusal(this.outage())), this.leftMs());
   }
 
-  /** Refuses all that wait, for good. */
+  /** Refuses all that wait, and whoever comes later, unless somebody connects again. */
   close(): void {
+    this.closed = true;
     this.refuseAll(this.refusal('was disconnected'));
   }
 

@@ -2,6 +2,7 @@ import { connectRedis } from '../driver.js';
 import { TestServerError } from '../errors.js';
 import { eventually } from '../eventually.js';
 import { findRedis, redisMajorVersion } from './redis-binaries.js';
+import { ask, isLinked } from './ask-redis.js';
 import { launchRedis, type TestRedis } from './test-redis.js';
 
 export interface StartRedisClusterOptions {
@@ -89,6 +90,7 @@ export async function startRedisCluster({
             'cluster-enabled': 'yes',
             // A replica is announced once it has received something, be it a ping.
             'repl-ping-replica-period': 1,
+            'repl-diskless-sync-delay': 0,
             'cluster-config-file': 'nodes.conf',
             'cluster-node-timeout': nodeTimeoutMs,
             'cluster-require-full-coverage': requireFullCoverage ? 'yes' : 'no',
@@ -164,19 +166,4 @@ async function lists(server: TestRedis, nodes: number): Promise<void> {
   const ranges = (await ask(server, 'CLUSTER', 'SLOTS')) as unknown[][];
   const listed = ranges.flatMap(([, , ...members]) => members).length;
   if (listed < nodes) throw new Error(`${server.url} lists ${listed} of ${nodes} nodes.`);
-}
-
-async function isLinked(replica: TestRedis): Promise<void> {
-  const info = String(await ask(replica, 'INFO', 'replication'));
-  if (!info.includes('master_link_status:up'))
-    throw new Error(`${replica.url} does not follow its master yet.`);
-}
-
-async function ask(server: TestRedis, command: string, ...args: string[]): Promise<unknown> {
-  const client = await connectRedis(server.url);
-  try {
-    return await client.call(command, ...args);
-  } finally {
-    client.disconnect();
-  }
 }

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { connectRedis } from '../driver.js';
 import { eventually } from '../eventually.js';
+import { ask, isLinked } from './ask-redis.js';
 import { launchRedis, startRedis, type TestRedis } from './test-redis.js';
 
 export interface StartRedisSentinelOptions {
@@ -47,13 +47,8 @@ export class TestRedisSentinel implements AsyncDisposable {
   }
 
   private async askForMaster(sentinel: TestRedis): Promise<string | undefined> {
-    const client = await connectRedis(sentinel.url);
-    try {
-      const address = (await client.call('SENTINEL', 'get-master-addr-by-name', this.name)) as string[];
-      return address[1];
-    } finally {
-      client.disconnect();
-    }
+    const address = await ask(sentinel, 'SENTINEL', 'get-master-addr-by-name', this.name);
+    return (address as string[])[1];
   }
 }
 
@@ -72,12 +67,14 @@ export async function startRedisSentinel({
   const watchers: TestRedis[] = [];
   const group = new TestRedisSentinel(servers, watchers);
   try {
-    const master = await startRedis();
+    // Replicas are served at once, since no others will come.
+    const fast = { 'repl-diskless-sync-delay': 0 };
+    const master = await startRedis({ settings: fast });
     servers.push(master);
     for (let i = 0; i < replicas; i++) {
-      const settings = { replicaof: `127.0.0.1 ${master.port}`, 'repl-diskless-sync-delay': 0 };
-      servers.push(await startRedis({ settings }));
+      servers.push(await startRedis({ settings: { ...fast, replicaof: `127.0.0.1 ${master.port}` } }));
     }
+    await Promise.all(servers.slice(1).map((replica) => eventually(() => isLinked(replica))));
     const configuration = [
       `sentinel monitor ${group.name} 127.0.0.1 ${master.port} ${Math.floor(sentinels / 2) + 1}`,
       `sentinel down-after-milliseconds ${group.name} ${downAfterMs}`,
@@ -105,16 +102,10 @@ function startSentinel(configuration: readonly string[]): Promise<TestRedis> {
 }
 
 async function knows(sentinel: TestRedis, name: string, replicas: number, others: number): Promise<void> {
-  const client = await connectRedis(sentinel.url);
-  try {
-    const [followers, peers] = await Promise.all(
-      ['replicas', 'sentinels'].map((kind) => client.call('SENTINEL', kind, name) as Promise<unknown[][]>),
-    );
-    const sound = followers!.filter((fields) => String(fields[fields.indexOf('flags') + 1]) === 'slave');
-    if (sound.length < replicas || peers!.length < others) {
-      throw new Error(`${sentinel.url} knows ${sound.length} replicas and ${peers!.length} other sentinels.`);
-    }
-  } finally {
-    client.disconnect();
+  const followers = (await ask(sentinel, 'SENTINEL', 'replicas', name)) as unknown[][];
+  const peers = (await ask(sentinel, 'SENTINEL', 'sentinels', name)) as unknown[][];
+  const sound = followers.filter((fields) => fields[fields.indexOf('flags') + 1] === 'slave');
+  if (sound.length < replicas || peers.length < others) {
+    throw new Error(`${sentinel.url} knows ${sound.length} replicas and ${peers.length} other sentinels.`);
   }
 }
