@@ -109,7 +109,9 @@ const CONNECTION_CODES = new Set([
 
 /** Whether an error, or what caused it, means that the connection could not be had or was lost. */
 export function isConnectionLost(error: unknown): boolean {
-  for (let cause = error, depth = 0; cause instanceof Error && depth < 8; cause = cause.cause, depth++) {
+  // By shape: an error of Node's own is no instance of the `Error` that a vm context, as Jest's, has.
+  let cause = error;
+  for (let depth = 0; typeof cause === 'object' && cause !== null && depth < 8; depth++) {
     const code = codeOf(cause);
     if (
       code !== undefined &&
@@ -117,6 +119,7 @@ export function isConnectionLost(error: unknown): boolean {
     ) {
       return true;
     }
+    cause = (cause as { cause?: unknown }).cause;
   }
   return false;
 }
