@@ -1,6 +1,6 @@
 import { KeyValueStore, KeyvNestbox, MemoryAdapter } from '@nestbox/kv';
 import { eventually } from '@nestbox/testing';
-import { Keyv } from 'keyv6';
+import { Keyv, type KeyvOptions } from 'keyv6';
 
 describe('KeyvNestbox with Keyv 6', () => {
   let store: KeyValueStore;
@@ -9,7 +9,7 @@ describe('KeyvNestbox with Keyv 6', () => {
   });
   afterEach(() => store.close());
 
-  const keyvOf = (options: ConstructorParameters<typeof Keyv>[1] = {}): Keyv => {
+  const keyvOf = (options: KeyvOptions = {}): Keyv => {
     const keyv = new Keyv({ store: new KeyvNestbox(store), ...options });
     keyv.on('error', (error: Error) => {
       throw error;
@@ -17,7 +17,7 @@ describe('KeyvNestbox with Keyv 6', () => {
     return keyv;
   };
 
-  it.each<[string, ConstructorParameters<typeof Keyv>[1]]>([
+  it.each<[string, KeyvOptions]>([
     ['as it comes', {}],
     ['with a namespace', { namespace: 'a:b' }],
     ['without serialization', { serialization: false, namespace: 'cache' }],
@@ -30,7 +30,7 @@ describe('KeyvNestbox with Keyv 6', () => {
     expect(await keyv.has('key')).toBe(true);
     expect(await keyv.delete('key')).toBe(true);
     expect(await keyv.get('key')).toBeUndefined();
-    await keyv.setMany([
+    await keyv.setMany<unknown>([
       { key: 'a', value: 1 },
       { key: 'b:c', value: { x: 2 } },
     ]);

@@ -2,7 +2,7 @@ import { KeyValueStore, KeyvNestbox, MemoryAdapter } from '@nestbox/kv';
 import { eventually } from '@nestbox/testing';
 import { CACHE_MANAGER, CacheModule, type Cache } from '@nestjs/cache-manager';
 import { Test } from '@nestjs/testing';
-import { Keyv, type KeyvStoreAdapter } from 'keyv';
+import { Keyv, type KeyvOptions, type KeyvStoreAdapter } from 'keyv';
 
 describe('KeyvNestbox', () => {
   let store: KeyValueStore;
@@ -11,7 +11,7 @@ describe('KeyvNestbox', () => {
   });
   afterEach(() => store.close());
 
-  const keyvOf = (options: ConstructorParameters<typeof Keyv>[1] = {}): Keyv => {
+  const keyvOf = (options: KeyvOptions = {}): Keyv => {
     // Assigned, so that the types are checked.
     const adapter: KeyvStoreAdapter = new KeyvNestbox(store);
     const keyv = new Keyv({ store: adapter, throwOnErrors: true, ...options });
@@ -19,7 +19,7 @@ describe('KeyvNestbox', () => {
     return keyv;
   };
 
-  const modes: [string, ConstructorParameters<typeof Keyv>[1]][] = [
+  const modes: [string, KeyvOptions][] = [
     ['as it comes', {}],
     ['without a namespace', { namespace: undefined }],
     ['without prefixes of its own', { useKeyPrefix: false, namespace: 'a:b' }],

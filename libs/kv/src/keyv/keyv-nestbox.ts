@@ -45,14 +45,15 @@ export class KeyvNestbox extends EventEmitter {
     return true;
   }
 
-  async setMany(entries: { key: string; value: unknown; ttl?: number }[]): Promise<boolean[]> {
+  async setMany(entries: { key: string; value: unknown; ttl?: number }[]): Promise<void> {
     await this.scoped.setMany(
       entries
         .filter(({ ttl }) => !isOver(ttl))
         .map(({ key, value, ttl }) => ({ key, value: fromKeyv(value), ttl: toTimeToLive(ttl) })),
     );
     await this.scoped.deleteMany(entries.filter(({ ttl }) => isOver(ttl)).map(({ key }) => key));
-    return entries.map(() => true);
+    // Keyv 5 declares that nothing is returned, but gives its caller what is: a boolean for each entry.
+    return entries.map(() => true) as never;
   }
 
   async has(key: string): Promise<boolean> {
@@ -78,8 +79,8 @@ export class KeyvNestbox extends EventEmitter {
   }
 
   /** Every key with its value, as Keyv gave them. */
-  async *iterator(): AsyncGenerator<[string, unknown], void> {
-    for await (const { key, value } of this.scoped.entries()) yield [key, toKeyv(value)];
+  async *iterator<Value>(): AsyncGenerator<(string | Awaited<Value> | undefined)[], void> {
+    for await (const { key, value } of this.scoped.entries()) yield [key, toKeyv(value) as Awaited<Value>];
   }
 
   async disconnect(): Promise<void> {

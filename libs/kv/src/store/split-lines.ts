@@ -10,35 +10,28 @@ export interface Line {
 }
 
 /**
- * The lines of a text that comes in pieces: one line each (with or without its line break), or cut anywhere, as a
- * file's stream gives them. Every line is a JSON object, which is how the end of a line is told where a piece does
- * not end with a line break: no beginning of an object is an object.
+ * The lines of a text that comes line by line (with or without line breaks), or cut anywhere, as a file's stream gives
+ * it. Every line is a JSON object, which is how the two are told apart: no beginning of an object is an object, so
+ * where a piece makes one whole and the next piece does not start with a line break, the pieces are lines.
  */
 export async function* splitLines(pieces: TextPieces): AsyncGenerator<Line, void, undefined> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let number = 1;
   let rest = '';
-  let breakPending = false;
+  let oneByOne = false;
   for await (const piece of typeof pieces === 'string' ? [pieces] : pieces) {
-    let text = typeof piece === 'string' ? piece : decode(decoder, piece, number);
-    if (text === '') continue;
-    // The line break of a line that was given out without waiting for it.
-    if (breakPending) text = text.replace(/^\r?\n/, '');
-    breakPending = false;
-
-    const lines = text.split('\n');
-    if (rest !== '' && isObject(lines[0]!) && !isObject(rest + lines[0]!)) {
-      // What came before was a line of its own, though not a sound one.
+    const text = typeof piece === 'string' ? piece : decode(decoder, piece, number);
+    oneByOne ||= isObject(rest) && !/^\s*(\n|$)/.test(text);
+    if (oneByOne && rest !== '') {
       yield { text: rest, number: number++ };
       rest = '';
     }
-    lines[0] = rest + lines[0]!;
+    const lines = (rest + text).split('\n');
     rest = lines.pop()!;
     for (const line of lines) yield { text: line, number: number++ };
-    if (isObject(rest)) {
+    if (oneByOne && rest !== '') {
       yield { text: rest, number: number++ };
       rest = '';
-      breakPending = true;
     }
   }
   rest += decode(decoder, undefined, number);
