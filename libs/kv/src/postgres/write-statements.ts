@@ -1,0 +1,194 @@
+import { compareUtf8 } from '@nestbox/core';
+import { textArray, type Postgres, type Row } from '@nestbox/postgres';
+import type { EncodedOperation, Lifetime } from '../adapter-support.js';
+import type { KvTable } from './kv-table.js';
+import { operationJson, type Outcome, type WriteOperation } from './write-operations.js';
+import { toBigInt } from './rows.js';
+
+/** An entry to be stored whatever was there before. */
+export interface NewEntry {
+  readonly key: string;
+  readonly json: string;
+  readonly lifetime: Lifetime;
+}
+
+/** What a statement did, and whether it logged changes. */
+export interface Written<T> {
+  result: T;
+  logged: boolean;
+}
+
+/**
+ * The statements that write. Each locks its keys in their byte order, so that no two ever wait for each other.
+ *
+ * `keepStates` is how many states of each key the history keeps; 0 records none.
+ */
+export class WriteStatements {
+  private readonly quickOneText: string;
+  private readonly quickText: string;
+  private readonly putText: string;
+  private readonly removeText: string;
+  private readonly applyText: string;
+
+  constructor(
+    private readonly postgres: Postgres,
+    table: KvTable,
+  ) {
+    this.quickOneText = quickText(
+      table,
+      '(select $1::text as key, $2::text::jsonb as value, $3::float8 as ttl_ms)',
+    );
+    this.quickText = quickText(
+      table,
+      `rows from (unnest($1::text[]), jsonb_array_elements($2::text::jsonb), unnest($3::float8[]))`,
+      '(key, value, ttl_ms)',
+    );
+    this.putText = `select versions, logged
+      from ${table.with('_put')}($1::text[], $2::text::jsonb, $3::text::float8[], $4::int)`;
+    this.removeText = `select positions, logged from ${table.with('_remove')}($1::text[], $2::int)`;
+    this.applyText = `select item, outcome, new_version::text as version, detail, logged
+      from ${table.with('_apply')}($1::text[], $2::text::jsonb, $3::boolean, $4::int)`;
+  }
+
+  /**
+   * Stores entries with distinct keys in one plain statement, as fast as PostgreSQL can. Undefined, with nothing
+   * done, while changes are logged; then use {@link put}.
+   *
+   * @throws a serialization failure when a key was deleted at the same moment
+   */
+  async quickPut(entries: readonly NewEntry[]): Promise<bigint[] | undefined> {
+    if (entries.length === 1) {
+      const { key, json, lifetime } = entries[0]!;
+      const [row] = await this.postgres.query(this.quickOneText, [
+        key,
+        json,
+        typeof lifetime === 'number' ? lifetime : null,
+      ]);
+      return row && [toBigInt(row['version'])];
+    }
+    const order = keyOrder(entries);
+    const rows = await this.postgres.query(this.quickText, putParams(order.map((i) => entries[i]!)));
+    if (rows.length === 0) return undefined;
+    return inCallOrder(
+      order,
+      rows.map((row) => toBigInt(row['version'])),
+    );
+  }
+
+  /** Stores entries with distinct keys; gives their versions. */
+  async put(entries: readonly NewEntry[], keepStates: number): Promise<Written<bigint[]>> {
+    const order = keyOrder(entries);
+    const params = putParams(order.map((i) => entries[i]!));
+    const [row] = await this.postgres.query(this.putText, [...params, keepStates]);
+    const versions = String(row!['versions']).split(',').map(BigInt);
+    return { result: inCallOrder(order, versions), logged: row!['logged'] === true };
+  }
+
+  /** Deletes distinct keys; tells of each whether there was an entry. */
+  async remove(keys: readonly string[], keepStates: number): Promise<Written<boolean[]>> {
+    const order = keyOrder(keys.map((key) => ({ key })));
+    const params = [textArray(order.map((i) => keys[i]!)), keepStates];
+    const [row] = await this.postgres.query(this.removeText, params);
+    const removed = keys.map(() => false);
+    const positions = row!['positions'];
+    if (typeof positions === 'string') {
+      for (const position of positions.split(',')) removed[order[Number(position) - 1]!] = true;
+    }
+    return { result: removed, logged: row!['logged'] === true };
+  }
+
+  /** Runs any operations, whose keys may repeat, each by itself. */
+  async apply(operations: readonly WriteOperation[], keepStates: number): Promise<Written<Outcome[]>> {
+    const rows = await this.applyAll(operations, false, keepStates);
+    const outcomes = operations.map((): Outcome => ({ type: 'done', version: undefined }));
+    for (const row of rows) outcomes[Number(row['item']) - 1] = toOutcome(row);
+    return { result: outcomes, logged: rows[0]?.['logged'] === true };
+  }
+
+  /** Runs all operations or, when one is refused, none: then gives what became of these, by their index. */
+  async commit(
+    operations: readonly EncodedOperation[],
+    keepStates: number,
+  ): Promise<Written<{ done: boolean; outcomes: Map<number, Outcome> }>> {
+    const rows = await this.applyAll(operations, true, keepStates);
+    const outcomes = new Map(rows.map((row) => [Number(row['item']) - 1, toOutcome(row)]));
+    const done = [...outcomes.values()].every(({ type }) => type === 'done');
+    return { result: { done, outcomes }, logged: done && rows[0]?.['logged'] === true };
+  }
+
+  private applyAll(
+    operations: readonly (WriteOperation | EncodedOperation)[],
+    allOrNone: boolean,
+    keepStates: number,
+  ): Promise<Row[]> {
+    const keys = [...new Set(operations.map(({ key }) => key))].sort(compareUtf8);
+    const json = `[${operations.map(operationJson).join(',')}]`;
+    return this.postgres.query(this.applyText, [textArray(keys), json, allOrNone, keepStates]);
+  }
+}
+
+/**
+ * An upsert that costs hardly more than the plainest one. It must see to two things that `<table>_put` does with
+ * statements of their own: not to run while changes are logged, and to notice when a key that it inserts has been
+ * deleted since it began.
+ */
+function quickText(table: KvTable, source: string, columns = ''): string {
+  const deletions = `pg_sequence_last_value(${table.deletions})`;
+  return `insert into ${table.name} as t (key, value, version, created_at, updated_at, expires_at)
+    select i.key, i.value,
+           case when ${deletions} = 0 then 1
+                else 1 + greatest(pg_sequence_last_value(${table.floor}),
+                                  (select b.version from ${table.tombstones} b where b.key = i.key)) end,
+           statement_timestamp(), statement_timestamp(),
+           statement_timestamp() + i.ttl_ms * interval '1 millisecond'
+      from ${source} as i ${columns}
+     where (select pg_sequence_last_value(${table.watched})) = 0
+    on conflict (key) do update
+      set value = excluded.value,
+          version = t.version + 1,
+          created_at = case when t.expires_at <= clock_timestamp() then excluded.created_at else t.created_at end,
+          updated_at = greatest(excluded.updated_at, t.updated_at),
+          expires_at = excluded.expires_at
+    returning (case when t.xmax = 0 and ${deletions} > 0 then ${table.with('_confirm')}(t.key, t.version)
+                    else t.version end)::text as version`;
+}
+
+function putParams(entries: readonly NewEntry[]): string[] {
+  const keys: string[] = [];
+  const values: string[] = [];
+  let ttls = '';
+  for (const { key, json, lifetime } of entries) {
+    keys.push(key);
+    values.push(json);
+    ttls += `${ttls === '' ? '' : ','}${typeof lifetime === 'number' ? lifetime : 'null'}`;
+  }
+  return [textArray(keys), `[${values.join(',')}]`, `{${ttls}}`];
+}
+
+/** The indexes of items in the byte order of their keys. */
+function keyOrder(items: readonly { key: string }[]): number[] {
+  return items.map((_, i) => i).sort((a, b) => compareUtf8(items[a]!.key, items[b]!.key));
+}
+
+/** Turns what belongs to the keys in order into what belongs to the items as they were given. */
+function inCallOrder<T>(order: readonly number[], ordered: readonly T[]): T[] {
+  const result: T[] = [];
+  ordered.forEach((value, i) => {
+    result[order[i]!] = value;
+  });
+  return result;
+}
+
+function toOutcome(row: Row): Outcome {
+  const version = row['version'] === null ? undefined : toBigInt(row['version']);
+  switch (row['outcome']) {
+    case 'conflict':
+      return { type: 'conflict', current: version };
+    case 'no counter':
+      return { type: 'no counter', json: String(row['detail']) };
+    default:
+      return row['detail'] === null
+        ? { type: 'done', version }
+        : { type: 'done', version, sum: toBigInt(row['detail']) };
+  }
+}
