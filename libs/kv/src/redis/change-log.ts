@@ -1,0 +1,170 @@
+import type { RedisScript } from '@nestbox/redis';
+import { RevisionTrimmedError } from '../kv.errors.js';
+import type { KeySpace } from './key-space.js';
+import type { RedisLink } from './redis-link.js';
+
+/** How far the changes of a shard have been read. */
+export interface LogPosition {
+  /** The revision of the newest change read. Grows, with gaps. */
+  revision: bigint;
+  /** How many changes there had been then. Grows by one with each, so that a gap shows. */
+  number: bigint;
+}
+
+/** A change as the stream of its shard holds it. */
+export interface LoggedChange extends LogPosition {
+  shard: number;
+  key: string;
+  text: string;
+}
+
+/** What has been read of a shard. */
+export interface LogPage {
+  changes: LoggedChange[];
+  /** Whether there may be more. */
+  more: boolean;
+  /** Every change that is made later will have a higher revision. */
+  horizon: bigint;
+}
+
+/** What XRANGE gives for an entry: its id `<revision>-<number>` of the first change, and keys and texts by turns. */
+export type StreamEntry = [id: string, fields: string[]];
+
+const LAST_NUMBER = '18446744073709551615';
+/** Revisions are microseconds since the epoch; nothing since the year 2001 is lower. */
+const FIRST_POSSIBLE_REVISION = 1_000_000_000_000_000n;
+
+/** The changes in entries of a stream, in order. */
+export function changesIn(shard: number, entries: readonly StreamEntry[]): LoggedChange[] {
+  return entries.flatMap(([id, fields]) => {
+    const first = positionOf(id);
+    const changes: LoggedChange[] = [];
+    for (let i = 0; i < fields.length; i += 2) {
+      const offset = BigInt(i / 2);
+      const [revision, number] = [first.revision + offset, first.number + offset];
+      changes.push({ shard, revision, number, key: fields[i]!, text: fields[i + 1]! });
+    }
+    return changes;
+  });
+}
+
+/** The stream id after which the changes beyond a position come. */
+export function idAfter({ revision }: LogPosition): string {
+  return `${revision}-${LAST_NUMBER}`;
+}
+
+/** One revision for all shards: unique, in the order of {@link compareChanges}. */
+export function composeRevision(revision: bigint, shard: number, shardCount: number): bigint {
+  return revision * BigInt(shardCount) + BigInt(shard);
+}
+
+export function compareChanges(a: LoggedChange, b: LoggedChange): number {
+  if (a.revision !== b.revision) return a.revision < b.revision ? -1 : 1;
+  return a.shard - b.shard;
+}
+
+/** The changes of all shards, as Redis keeps them. */
+export class RedisChangeLog {
+  /** @param readScript what READ_LUA does */
+  constructor(
+    private readonly space: KeySpace,
+    private readonly link: RedisLink,
+    private readonly readScript: RedisScript,
+  ) {}
+
+  get shardCount(): number {
+    return this.space.shardCount;
+  }
+
+  /** The position of the newest change of each shard. */
+  newest(): Promise<LogPosition[]> {
+    return Promise.all(Array.from({ length: this.shardCount }, (_, shard) => this.newestOf(shard)));
+  }
+
+  /**
+   * A revision such that there are no more changes to come that have it or a lower one. On several shards that is the
+   * time of the master whose clock is last.
+   */
+  async revision(): Promise<bigint> {
+    if (this.shardCount === 1) return (await this.newestOf(0)).revision;
+    const pages = await Promise.all(
+      Array.from({ length: this.shardCount }, (_, shard) => this.page(shard, `${2n ** 62n}-0`, 1)),
+    );
+    const horizon = pages.reduce((least, page) => (page.horizon < least ? page.horizon : least), 2n ** 63n);
+    return composeRevision(horizon, this.shardCount - 1, this.shardCount);
+  }
+
+  /** Changes of a shard after a position, from up to `count` entries of its stream. */
+  after(shard: number, position: LogPosition, count: number): Promise<LogPage> {
+    return this.page(shard, `(${idAfter(position)}`, count);
+  }
+
+  /**
+   * The positions just before a revision, one for each shard.
+   *
+   * @throws RevisionTrimmedError when changes since then are no longer kept
+   */
+  before(composed: bigint): Promise<LogPosition[]> {
+    const count = BigInt(this.shardCount);
+    return Promise.all(
+      Array.from({ length: this.shardCount }, (_, shard) =>
+        this.beforeIn(shard, (composed - BigInt(shard) + count - 1n) / count, composed),
+      ),
+    );
+  }
+
+  private async newestOf(shard: number): Promise<LogPosition> {
+    const { meta } = this.space.shard(shard);
+    const [revision, number] = (await this.link.command('HMGET', [meta, 'revision', 'changes'])) as string[];
+    return { revision: BigInt(revision ?? 0), number: BigInt(number ?? 0) };
+  }
+
+  private async beforeIn(shard: number, revision: bigint, composed: bigint): Promise<LogPosition> {
+    const { changes } = this.space.shard(shard);
+    const upTo = `${revision < 0n ? 0n : revision}-${LAST_NUMBER}`;
+    const [found] = (await this.link.command('XREVRANGE', [changes, upTo, '-', 'COUNT', 1])) as StreamEntry[];
+    if (found !== undefined) {
+      const first = positionOf(found[0]);
+      const last = first.revision + BigInt(found[1].length / 2 - 1);
+      const next = revision > last ? last + 1n : revision;
+      return { revision: next - 1n, number: first.number + (next - first.revision) - 1n };
+    }
+    const trimmed = (oldest: bigint) =>
+      new RevisionTrimmedError(composed, composeRevision(oldest, shard, this.shardCount));
+    const [oldest] = (await this.link.command('XRANGE', [changes, '-', '+', 'COUNT', 1])) as StreamEntry[];
+    if (oldest === undefined) {
+      const newest = await this.newestOf(shard);
+      if (newest.number === 0n || revision > newest.revision) return newest;
+      throw trimmed(newest.revision + 1n);
+    }
+    const first = positionOf(oldest[0]);
+    // All is there since the first change. But a revision before it that a store with one shard has once given out is
+    // of a store that has been lost; several shards give out revisions before there is any change.
+    const lost = this.shardCount === 1 && revision >= FIRST_POSSIBLE_REVISION;
+    if (first.number === 1n && !lost) return { revision: 0n, number: 0n };
+    throw trimmed(first.revision);
+  }
+
+  private async page(shard: number, from: string, count: number): Promise<LogPage> {
+    const { changes } = this.space.shard(shard);
+    let entries: StreamEntry[];
+    // With one shard there is nothing to wait for.
+    let horizon = 2n ** 62n;
+    if (this.shardCount === 1) {
+      entries = (await this.link.command('XRANGE', [changes, from, '+', 'COUNT', count])) as StreamEntry[];
+    } else {
+      const [micros, found] = (await this.readScript.run([changes], [from, count])) as [
+        string,
+        StreamEntry[],
+      ];
+      entries = found;
+      horizon = BigInt(micros) - 1n;
+    }
+    return { changes: changesIn(shard, entries), more: entries.length === count, horizon };
+  }
+}
+
+function positionOf(id: string): LogPosition {
+  const dash = id.indexOf('-');
+  return { revision: BigInt(id.slice(0, dash)), number: BigInt(id.slice(dash + 1)) };
+}

@@ -1,0 +1,85 @@
+import { ClosedError, backoffMs } from '@nestbox/core';
+import type { ChangeFeed, StoredChange } from '../kv.adapter.js';
+import { composeRevision, type LoggedChange } from './change-log.js';
+import { FailureLog } from './failure-log.js';
+import { CatchUpError, type FeedCursor } from './feed-cursor.js';
+import { Pause } from './pause.js';
+import { parseChange } from './stored-text.js';
+
+/** How soon it is looked again for what is known to come. */
+const JOIN_PAUSE_MS = 10;
+
+export interface RedisFeedOptions {
+  prefix: string;
+  /** Lower revisions are not delivered. */
+  fromRevision: bigint | undefined;
+  shardCount: number;
+  onClose(): void;
+}
+
+/** The changes of keys with a prefix. */
+export class RedisFeed implements ChangeFeed {
+  private readonly failures = new FailureLog('Catching up with changes in Redis');
+  private readonly pause = new Pause();
+  private cursor: FeedCursor | undefined;
+  private closed: ClosedError | undefined;
+
+  constructor(private readonly options: RedisFeedOptions) {}
+
+  /** Gives it its cursor, which calls {@link wake}. */
+  start(cursor: FeedCursor): void {
+    this.cursor = cursor;
+  }
+
+  wake(): void {
+    this.pause.end();
+  }
+
+  async read(): Promise<StoredChange[]> {
+    for (let failures = 0; ;) {
+      if (this.closed !== undefined) throw this.closed;
+      const cursor = this.cursor!;
+      try {
+        const taken = await cursor.take();
+        failures = 0;
+        this.failures.succeeded();
+        const changes = this.select(taken);
+        if (changes.length > 0) return changes;
+        if (!this.isOpen()) continue;
+        if (!cursor.hasChanges) await this.pause.wait();
+        else if (taken.length === 0) await this.pause.wait(JOIN_PAUSE_MS);
+      } catch (error) {
+        if (!(error instanceof CatchUpError)) throw error;
+        // Its place is kept, so that nothing is lost when Redis comes back.
+        this.failures.failed(error.reason);
+        failures++;
+        if (this.isOpen()) await this.pause.wait(backoffMs(failures, { baseMs: 50, maxMs: 2000 }));
+      }
+    }
+  }
+
+  close(): Promise<void> {
+    return this.end('The feed');
+  }
+
+  /** @param what what was closed */
+  async end(what: string): Promise<void> {
+    if (!this.isOpen()) return;
+    this.closed = new ClosedError(what);
+    this.options.onClose();
+    this.wake();
+  }
+
+  private isOpen(): boolean {
+    return this.closed === undefined;
+  }
+
+  private select(taken: readonly LoggedChange[]): StoredChange[] {
+    const { prefix, fromRevision = 0n, shardCount } = this.options;
+    return taken.flatMap(({ shard, revision, key, text }) => {
+      if (!key.startsWith(prefix)) return [];
+      const composed = composeRevision(revision, shard, shardCount);
+      return composed < fromRevision ? [] : [parseChange(key, text, composed)];
+    });
+  }
+}

@@ -1,0 +1,66 @@
+import { APPEND_FIELDS, APPEND_LUA } from './append.js';
+import { BASICS_LUA } from './basics.js';
+import { LOAD_LUA } from './load.js';
+
+/**
+ * Sets entries of one shard, each for good and whatever there was: what most writes are, in as few steps as there can
+ * be. The write script does the same and all the rest.
+ *
+ * KEYS  meta, changes, due, marks, index, the entries, all different
+ * ARGV  changes  to keep in the stream of changes; '0': none
+ *       bytes    of changes to keep
+ *       load     'whole' or 'head', as the load function says
+ *       before   bytes of the name of an entry before its key
+ *       then the JSON of each
+ *
+ * Returns the version of each, or { 'foreign' }.
+ */
+export const SET_LUA = /* lua */ `${BASICS_LUA}${LOAD_LUA}${APPEND_LUA}
+local KEYS, ARGV, call = KEYS, ARGV, redis.call
+local match, sub = string.match, string.sub
+local META, CHANGES, DUE, MARKS, INDEX = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local FIXED_KEYS, FIXED_ARGS = 5, 4
+local count, key_at = #KEYS - FIXED_KEYS, ARGV[4] + 1
+local micros, millis = clock()
+local meta = call('HMGET', META, ${APPEND_FIELDS}, 'floor')
+local texts, absent, marked =
+  load(KEYS, MARKS, FIXED_KEYS + 1, count, key_at, ARGV[3] == 'whole', tonumber(meta[4] or 0))
+
+local now = int(millis)
+local tail = ';' .. now .. ';;'
+local results, msets, changes, bytes, m = {}, {}, {}, 0, 0
+local indexed, unmarked = {}, {}
+for i = 1, count do
+  local entry = KEYS[FIXED_KEYS + i]
+  local key = sub(entry, key_at)
+  local version, created, expiry
+  if texts[i] then
+    version, created, expiry = match(texts[i], '^kv1;(%d+);(%d+);%d+;(%d*);')
+    if version and expiry ~= '' then unmarked[#unmarked + 1] = key end
+  elseif absent[entry] ~= 'foreign' then
+    version, created = absent[entry], now
+    indexed[#indexed + 1], indexed[#indexed + 2] = 0, key
+    if marked[entry] then unmarked[#unmarked + 1] = key end
+  end
+  if version then
+    version = version + 1
+    local text = 'kv1;' .. version .. ';' .. created .. tail .. ARGV[FIXED_ARGS + i]
+    results[i] = version
+    msets[m + 1], msets[m + 2] = entry, text
+    changes[m + 1], changes[m + 2] = key, text
+    m, bytes = m + 2, bytes + #key + #text
+  else
+    results[i] = { 'foreign' }
+  end
+end
+if m == 0 then return results end
+
+append(META, CHANGES, meta, micros, changes, bytes, tonumber(ARGV[1]), tonumber(ARGV[2]))
+in_chunks(msets, 1000, function(...) call('MSET', ...) end)
+in_chunks(indexed, 1000, function(...) call('ZADD', INDEX, ...) end)
+in_chunks(unmarked, 1000, function(...)
+  call('HDEL', MARKS, ...)
+  call('ZREM', DUE, ...)
+end)
+return results
+`;
