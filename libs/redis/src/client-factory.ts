@@ -9,6 +9,7 @@ import { isClusterClient, type RedisClient, type SingleClient } from './driver.j
 import { guardedClients } from './guarded-clients.js';
 import { RedisUnavailableError } from './redis.errors.js';
 import type { Connection } from './redis.options.js';
+import { watchForSilence } from './silence-watch.js';
 import { StateLog } from './state-log.js';
 import { WaitingRoom } from './waiting-room.js';
 
@@ -26,15 +27,14 @@ export function createClient(connection: Connection): RedisClient {
 /** A further connection to the same Redis, which is ours in any case. */
 export function createDedicated(connection: Connection, dedication: Dedication): RedisClient {
   if (connection.kind !== 'shared') return createOwned(connection, dedication);
-  const { client, server } = connection;
+  const { client } = connection;
   const duplicate = isClusterClient(client)
     ? client.duplicate([], {
         ...sharedDuplicateOptions(),
         redisOptions: dedicatedOptions(client.options.redisOptions ?? {}, dedication),
       })
     : client.duplicate({ ...sharedDuplicateOptions(), ...dedicatedOptions(client.options, dedication) });
-  new StateLog(server).watch(duplicate);
-  return duplicate;
+  return watched(duplicate, connection, dedication.blockMs);
 }
 
 /**
@@ -68,6 +68,13 @@ function createOwned(
     };
     client = new Cluster(connection.nodes, { ...options, ...own }, room, server);
   }
+  return watched(client, connection, dedication?.blockMs ?? 0);
+}
+
+function watched<T extends RedisClient>(client: T, { server, settings }: Connection, blockMs: number): T {
   new StateLog(server).watch(client);
+  const timeoutMs = settings.answerTimeoutMs + blockMs;
+  if (isClusterClient(client)) client.on('+node', (node: SingleClient) => watchForSilence(node, timeoutMs));
+  else watchForSilence(client, timeoutMs);
   return client;
 }

@@ -4,16 +4,15 @@ import type { Dedication } from './client-factory.js';
 import type { ClusterDriverOptions, ServerDriverOptions } from './redis.options.js';
 import type { WaitingRoom } from './waiting-room.js';
 
-/** How long a TCP connection may take, and how long Redis may take to answer. */
+/** How long a TCP connection may take. */
 const CONNECT_TIMEOUT_MS = 1000;
-const COMMAND_TIMEOUT_MS = 2000;
+/** How long a subscription may take to be confirmed. */
+const SUBSCRIBE_TIMEOUT_MS = 2000;
 /**
- * With commands under way and no byte received for this long, the connection counts as dead. Without it, one that
- * vanished without a trace would be noticed by the kernel after a quarter of an hour.
+ * How long a socket may take to close. ioredis keeps a process alive for so long even when there is none any more. It
+ * may be short, since replies that are due are waited for before.
  */
-const SOCKET_TIMEOUT_MS = 4000;
-/** How long a socket may take to close. ioredis keeps a process alive for so long even when there is none any more. */
-const DISCONNECT_TIMEOUT_MS = 500;
+const DISCONNECT_TIMEOUT_MS = 100;
 /** A second READONLY within this time means that the other server is no master either. */
 const READONLY_PAUSE_MS = 1000;
 
@@ -38,8 +37,6 @@ const ALWAYS = {
 export function singleOptions(given: ServerDriverOptions, room: WaitingRoom): SingleOptions {
   return {
     connectTimeout: CONNECT_TIMEOUT_MS,
-    commandTimeout: COMMAND_TIMEOUT_MS,
-    socketTimeout: SOCKET_TIMEOUT_MS,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     enableAutoPipelining: true,
     retryStrategy: retry,
@@ -64,8 +61,6 @@ export function clusterOptions(given: ClusterDriverOptions): ClusterClientOption
     ...given,
     redisOptions: {
       connectTimeout: CONNECT_TIMEOUT_MS,
-      commandTimeout: COMMAND_TIMEOUT_MS,
-      socketTimeout: SOCKET_TIMEOUT_MS,
       disconnectTimeout: DISCONNECT_TIMEOUT_MS,
       ...given.redisOptions,
       autoResendUnfulfilledCommands: false,
@@ -79,12 +74,13 @@ export function clusterOptions(given: ClusterDriverOptions): ClusterClientOption
 
 /** What differs for a connection that serves a purpose of its own, and whose commands may block. */
 export function dedicatedOptions(base: RedisOptions, { purpose, blockMs }: Dedication) {
-  const timeout = (configured: number | undefined, fallback: number): number | undefined =>
-    blockMs === Infinity ? undefined : (configured ?? fallback) + blockMs;
+  const longer = (configured: number | undefined): number | undefined =>
+    configured === undefined || blockMs === Infinity ? undefined : configured + blockMs;
   return {
     connectionName: connectionName(base, purpose),
-    commandTimeout: timeout(base.commandTimeout, COMMAND_TIMEOUT_MS),
-    socketTimeout: timeout(base.socketTimeout, SOCKET_TIMEOUT_MS),
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
+    commandTimeout: longer(base.commandTimeout),
+    socketTimeout: longer(base.socketTimeout),
     // A blocking command would hold up the whole next batch.
     enableAutoPipelining: false,
   } satisfies RedisOptions;
@@ -101,7 +97,8 @@ export function subscriberOptions(base: RedisOptions) {
     ...ALWAYS,
     connectionName: connectionName(base, 'subscriber'),
     connectTimeout: base.connectTimeout ?? CONNECT_TIMEOUT_MS,
-    commandTimeout: base.commandTimeout ?? COMMAND_TIMEOUT_MS,
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
+    commandTimeout: base.commandTimeout ?? SUBSCRIBE_TIMEOUT_MS,
     socketTimeout: undefined,
     enableAutoPipelining: false,
     autoResubscribe: false,

@@ -79,6 +79,7 @@ function define(driver: Driver): GuardedClients {
       this.#room = room;
       this.#server = server;
       guardEvents(this, room);
+      this.on('node error', (error: unknown) => room.note(error));
     }
 
     override sendCommand(command: Command, stream?: PipelineStream, node?: unknown): unknown {

@@ -3,13 +3,18 @@ import type { ClusterNode, ClusterOptions, RedisOptions } from 'ioredis';
 import { isClient, isClusterClient, type RedisClient } from './driver.js';
 import { parseRedisUrl } from './redis-url.js';
 
-/** How long a command may wait for a connection, and how many may. For connections that we open. */
+/** How long a command may take when Redis is in trouble. For connections that we open. */
 export interface RedisSettings {
   /**
    * How long Redis may be unreachable before commands that wait for it are refused, and further ones at once, until
    * it is back. Default: 1 s.
    */
   unavailableAfter?: Duration;
+  /**
+   * How long Redis may be silent while commands are under way. They then fail, and a new connection is made. Default:
+   * 2 s.
+   */
+  answerTimeout?: Duration;
   /** Commands that may wait for a connection; one more is refused at once. Default: 10,000. */
   maxWaitingCommands?: number;
 }
@@ -66,6 +71,7 @@ export type RedisConnectionOptions = string | RedisClient | RedisModuleOptions;
 
 export interface Settings {
   unavailableAfterMs: number;
+  answerTimeoutMs: number;
   maxWaitingCommands: number;
 }
 
@@ -114,7 +120,7 @@ function shared(client: RedisClient): Connection {
 }
 
 function single(given: RedisServerOptions): Connection {
-  const { url, unavailableAfter, maxWaitingCommands, ...beside } = given;
+  const { url, unavailableAfter, answerTimeout, maxWaitingCommands, ...beside } = given;
   refuseReserved(beside, 'options');
   const options = url === undefined ? beside : { ...beside, ...parseRedisUrl(url) };
   const { host, port, path, sentinels } = options;
@@ -131,7 +137,7 @@ function single(given: RedisServerOptions): Connection {
     kind: 'single',
     options,
     server: serverName(options),
-    settings: settingsOf({ unavailableAfter, maxWaitingCommands }),
+    settings: settingsOf({ unavailableAfter, answerTimeout, maxWaitingCommands }),
   };
 }
 
@@ -151,12 +157,17 @@ function refuseReserved(options: object, path: string): void {
   }
 }
 
-function settingsOf({ unavailableAfter = 1000, maxWaitingCommands = 10_000 }: RedisSettings): Settings {
+function settingsOf({
+  unavailableAfter = 1000,
+  answerTimeout = 2000,
+  maxWaitingCommands = 10_000,
+}: RedisSettings): Settings {
   if (!Number.isSafeInteger(maxWaitingCommands) || maxWaitingCommands < 0) {
     throw new InvalidArgumentError('options.maxWaitingCommands', 'must be a whole number of at least 0.');
   }
   return {
     unavailableAfterMs: parseDuration(unavailableAfter, 'options.unavailableAfter'),
+    answerTimeoutMs: parseDuration(answerTimeout, 'options.answerTimeout'),
     maxWaitingCommands,
   };
 }

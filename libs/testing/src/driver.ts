@@ -14,6 +14,8 @@ export async function connectRedis(url: string): Promise<Redis> {
   const client = new IoRedis(url, {
     lazyConnect: true,
     connectTimeout: 1000,
+    // Else ioredis keeps the process alive for two seconds.
+    disconnectTimeout: 100,
     commandTimeout: 5000,
     maxRetriesPerRequest: 0,
     retryStrategy: () => null,
