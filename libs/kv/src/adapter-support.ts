@@ -18,6 +18,7 @@ export {
   type EncodedOperation,
   type Lifetime,
 } from './support/arguments.js';
+export { assertAdapter } from './support/assert-adapter.js';
 export { containsJson } from './support/contains-json.js';
 export { addToCounter } from './support/counter.js';
 export { keyOperation, naming, namingKey, operationError } from './support/failures.js';

@@ -1,4 +1,4 @@
-import { assertExpectedVersion, assertVersion } from './adapter-support.js';
+import { assertAdapter, assertExpectedVersion, assertVersion } from './adapter-support.js';
 import { AtomicOperation } from './store/atomic.js';
 import { copy } from './store/copy.js';
 import { wholeNumber } from './store/counting.js';
@@ -58,6 +58,7 @@ export class KeyValueStore<T = unknown> {
     parent?: StoreContext,
   ) {
     this.adapter = options.adapter;
+    assertAdapter(options.adapter, 'adapter');
     const around = parent?.space ?? Namespace.root;
     const space = options.namespace === undefined ? around : around.inner(options.namespace);
     this.context = new StoreContext(options.adapter, space, parent?.shared ?? new SharedState(), options);

@@ -267,6 +267,7 @@ describe('the file adapter', () => {
       await unlink(`${filePath}.lock`);
       await expect(store.set('a', 2)).rejects.toThrow('was removed or taken over');
       expect(await store.get('a')).toBe(1);
+      await expect(store.ping()).rejects.toThrow('Failed to ping the store: its lock');
       const second = start();
       await second.set('a', 3);
       await store.close();

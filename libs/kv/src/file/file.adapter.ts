@@ -63,6 +63,10 @@ export class FileAdapter extends LocalAdapter {
     this.save(state)?.catch(() => undefined);
   }
 
+  protected override async probe(): Promise<void> {
+    await this.lock!.assertHeld();
+  }
+
   protected override async unload(): Promise<void> {
     await this.saver?.idle();
     await this.lock?.release();

@@ -50,6 +50,11 @@ export abstract class LocalHost {
   /** Gives up what `load` has opened, once everything is saved. Also called when `load` was not, or failed. */
   protected abstract unload(): Promise<void>;
 
+  /** Rejects when what `load` has opened can no longer be used. */
+  protected probe(): Promise<void> {
+    return Promise.resolve();
+  }
+
   async init(): Promise<void> {
     await naming('open the store', async () => this.lifecycle.ready());
   }
@@ -61,6 +66,7 @@ export abstract class LocalHost {
   async ping(): Promise<number> {
     const started = performance.now();
     await this.init();
+    await naming('ping the store', () => this.probe());
     return performance.now() - started;
   }
 
