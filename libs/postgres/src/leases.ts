@@ -175,6 +175,8 @@ export class Leases {
       const granted = await this.table.acquire(name, owner, ttlMs);
       if (!('epoch' in granted)) return granted;
       const lease = new Lease(this.keeper, name, owner, granted.epoch, ttlMs, sentAt);
+      // A process that was held up may get its answer when the time is up already: then it has nothing to give.
+      if (!lease.held) return { owner: undefined, remainingMs: 0 };
       this.active.add(lease);
       return lease;
     } catch (error) {

@@ -36,7 +36,7 @@ describe('Wakeup', () => {
   });
 
   /** Resolves once a Postgres hears what others send, with the calls of its subscriber set back. */
-  async function heard(postgres: Postgres, calls: jest.Mock): Promise<void> {
+  async function heard(postgres: Postgres, calls: jest.Mock<() => void>): Promise<void> {
     await eventually(() => postgres.listenerState === 'connected');
     await eventually(() => expect(calls).toHaveBeenCalled());
     calls.mockClear();
@@ -65,7 +65,7 @@ describe('Wakeup', () => {
   }
 
   it('wakes subscribers in other processes, and no others', async () => {
-    const [a, b] = [jest.fn(), jest.fn()];
+    const [a, b] = [jest.fn<() => void>(), jest.fn<() => void>()];
     using _a = two.wakeup.on('topic a', a, NEVER);
     using _b = two.wakeup.on('topic b', b, NEVER);
     await heard(two, a);
@@ -80,13 +80,13 @@ describe('Wakeup', () => {
   });
 
   it('wakes subscribers in the same process without the way through the server', async () => {
-    const calls = jest.fn();
+    const calls = jest.fn<() => void>();
     using _ = one.wakeup.on('topic', calls, NEVER);
     await heard(one, calls);
     one.wakeup.notify('topic');
     await eventually(() => expect(calls).toHaveBeenCalledTimes(1));
     // What comes back from the server is known to be our own.
-    const marker = jest.fn();
+    const marker = jest.fn<() => void>();
     using _marker = one.wakeup.on('marker', marker, NEVER);
     two.wakeup.notify('marker');
     await eventually(() => expect(marker).toHaveBeenCalled());
@@ -95,7 +95,7 @@ describe('Wakeup', () => {
 
   it('packs what is notified at the same time into one statement', async () => {
     const { wakeup, statements } = counting(one);
-    const calls = jest.fn();
+    const calls = jest.fn<() => void>();
     using _ = two.wakeup.on('topic 77', calls, NEVER);
     await heard(two, calls);
     for (let i = 0; i < 1_000; i++) wakeup.notify(`topic ${i % 100}`);
@@ -131,7 +131,7 @@ describe('Wakeup', () => {
   });
 
   it('waits for the commit of the ambient transaction, and says nothing after a rollback', async () => {
-    const calls = jest.fn();
+    const calls = jest.fn<() => void>();
     using _ = one.wakeup.on('topic', calls, NEVER);
     await heard(one, calls);
     await one.transaction(async () => {
@@ -154,7 +154,7 @@ describe('Wakeup', () => {
       });
       await expect(nested).rejects.toThrow('rolled back');
     });
-    const marker = jest.fn();
+    const marker = jest.fn<() => void>();
     using _marker = one.wakeup.on('marker', marker, NEVER);
     one.wakeup.notify('marker');
     await eventually(() => expect(marker).toHaveBeenCalled());
@@ -210,7 +210,7 @@ describe('Wakeup', () => {
   });
 
   it('calls nobody who has disposed, be it in the middle of a call', async () => {
-    const calls = jest.fn();
+    const calls = jest.fn<() => void>();
     const subscription = one.wakeup.on('topic', calls, { pollMs: 5 });
     await eventually(() => expect(calls).toHaveBeenCalled());
     subscription[Symbol.dispose]();
@@ -276,7 +276,7 @@ describe('Wakeup', () => {
     await using server = await startPostgres();
     const a = new Postgres({ url: server.url, options: { max: 1 } });
     const b = new Postgres({ url: server.url, options: { max: 1 } });
-    const calls = jest.fn();
+    const calls = jest.fn<() => void>();
     using _ = b.wakeup.on('topic', calls, { pollMs: 3_600_000 });
     await heard(b, calls);
     await server.stop();
@@ -294,7 +294,7 @@ describe('Wakeup', () => {
   });
 
   it('wakes all for a NOTIFY that somebody made by hand', async () => {
-    const calls = jest.fn();
+    const calls = jest.fn<() => void>();
     using _ = two.wakeup.on('topic', calls, NEVER);
     await heard(two, calls);
     await one.query('notify nestbox');
@@ -302,7 +302,7 @@ describe('Wakeup', () => {
   });
 
   it('sends what it was told before it was closed, and takes nothing after', async () => {
-    const calls = jest.fn();
+    const calls = jest.fn<() => void>();
     using _ = two.wakeup.on('topic', calls, NEVER);
     await heard(two, calls);
     one.wakeup.notify('topic');
@@ -314,10 +314,12 @@ describe('Wakeup', () => {
   });
 
   it('refuses a topic or an interval that makes no sense', () => {
-    expect(() => one.wakeup.on('', jest.fn())).toThrow(InvalidArgumentError);
-    expect(() => one.wakeup.on('x'.repeat(1_025), jest.fn())).toThrow(InvalidArgumentError);
-    expect(() => one.wakeup.on('topic', jest.fn(), { pollMs: 0 })).toThrow(InvalidArgumentError);
-    expect(() => one.wakeup.on('topic', jest.fn(), { pollMs: Number.NaN })).toThrow(InvalidArgumentError);
+    expect(() => one.wakeup.on('', jest.fn<() => void>())).toThrow(InvalidArgumentError);
+    expect(() => one.wakeup.on('x'.repeat(1_025), jest.fn<() => void>())).toThrow(InvalidArgumentError);
+    expect(() => one.wakeup.on('topic', jest.fn<() => void>(), { pollMs: 0 })).toThrow(InvalidArgumentError);
+    expect(() => one.wakeup.on('topic', jest.fn<() => void>(), { pollMs: Number.NaN })).toThrow(
+      InvalidArgumentError,
+    );
     one.wakeup.notify('x'.repeat(9_000));
   });
 });
