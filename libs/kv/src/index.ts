@@ -59,3 +59,24 @@ export type {
   WatchOptions,
 } from './kv.types.js';
 export type { Watch } from './store/watch.js';
+export { KvHealthIndicator, type KvHealthOptions } from './kv.health.js';
+export { KvModule, type KvModuleExtras } from './kv.module.js';
+export type {
+  KvAdapterOptions,
+  KvFileOptions,
+  KvMemoryOptions,
+  KvModuleOptions,
+  KvPostgresOptions,
+  KvRedisOptions,
+  KvStoreOptions,
+} from './kv.options.js';
+export { InjectKv, getKvToken } from './kv.tokens.js';
+export { kvMigrations } from './postgres/kv-schema.js';
+export { PostgresAdapter } from './postgres/postgres.adapter.js';
+export type {
+  PostgresAdapterOptions,
+  PostgresConnection,
+  PostgresStoreOptions,
+} from './postgres/postgres-adapter.options.js';
+export { RedisAdapter } from './redis/redis.adapter.js';
+export type { RedisAdapterOptions, RedisChangesOptions } from './redis/redis-options.js';

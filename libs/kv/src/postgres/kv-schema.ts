@@ -1,6 +1,6 @@
 import { runInRootScope } from '@nestbox/core';
 import { Migrations, quoteIdentifier, type Postgres } from '@nestbox/postgres';
-import type { KvTable } from './kv-table.js';
+import { KvTable } from './kv-table.js';
 
 export interface KvSchemaOptions {
   /** Whether to create and upgrade the schema, or only to check it. */
@@ -86,4 +86,18 @@ export function migrationsOf(postgres: Postgres, { schema, table, target }: KvTa
     directory: new URL('../../sql/', import.meta.url),
     parameters: { schema, table },
   });
+}
+
+/**
+ * The migrations of a store, for programs that create its schema without starting it, such as the `nestbox` command.
+ *
+ * @param options.schema default: `public`
+ * @param options.tableName default: `kv_store`
+ * @throws InvalidArgumentError
+ */
+export function kvMigrations(
+  postgres: Postgres,
+  { schema = 'public', tableName = 'kv_store' }: { schema?: string; tableName?: string } = {},
+): Migrations {
+  return migrationsOf(postgres, new KvTable(schema, tableName));
 }
