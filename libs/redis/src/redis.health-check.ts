@@ -55,12 +55,13 @@ async function roleOf(client: SingleClient): Promise<'master' | 'replica' | unde
 }
 
 async function checkCluster(redis: Redis, client: ClusterClient, timeoutMs: number): Promise<RedisHealth> {
-  const masters = await redis.masters();
-  // Masters that the cluster has, but that we have lost the connection to.
-  const known = new Set(client.slots.flatMap(([master]) => master ?? []));
-  const connected = new Set(masters.map(addressOf));
-  const unreachable = [...known].filter((address) => !connected.has(address));
-  const answers = await Promise.all(masters.map((master) => ask(master, timeoutMs * 0.9)));
+  const start = performance.now();
+  await redis.masters();
+  if (missingMasters(client).length > 0) await refresh(client, timeoutMs * 0.3);
+  const unreachable = missingMasters(client);
+  const leftMs = timeoutMs - (performance.now() - start);
+  // A little less than is left, so that one master that hangs does not make the whole check fail.
+  const answers = await Promise.all(client.nodes('master').map((master) => ask(master, leftMs * 0.9)));
   const reports = answers.filter((answer) => typeof answer !== 'string');
   unreachable.push(...answers.filter((answer) => typeof answer === 'string'));
   if (reports.length === 0) {
@@ -77,13 +78,34 @@ async function checkCluster(redis: Redis, client: ClusterClient, timeoutMs: numb
   const figures = {
     mode: 'cluster' as const,
     latencyMs: round(Math.max(...reports.map((report) => report.latencyMs))),
-    masters: known.size,
+    masters: mastersWithSlots(client).size,
     slotsServed,
     unreachable,
   };
   if (unreachable.length > 0) return { problem: `cannot reach ${unreachable.join(', ')}`, figures };
   if (slotsServed < SLOTS) return { problem: `serves only ${slotsServed} of ${SLOTS} slots`, figures };
   return { figures };
+}
+
+/** The addresses of the masters, as the cluster last told them. */
+function mastersWithSlots(client: ClusterClient): Set<string> {
+  return new Set(client.slots.flatMap(([master]) => master ?? []));
+}
+
+/** Those that ioredis has dropped since it lost the connection to them. */
+function missingMasters(client: ClusterClient): string[] {
+  const connected = new Set(client.nodes('master').map(addressOf));
+  return [...mastersWithSlots(client)].filter((address) => !connected.has(address));
+}
+
+/** Makes ioredis look for nodes that it has dropped; else it does so only when a command is meant for one. */
+async function refresh(client: ClusterClient, timeoutMs: number): Promise<void> {
+  const refreshed = new Promise<void>((resolve) => client.refreshSlotsCache(() => resolve()));
+  try {
+    await withTimeout('CLUSTER SLOTS', timeoutMs, refreshed);
+  } catch {
+    // The nodes that are still missing are reported.
+  }
 }
 
 interface NodeReport {
