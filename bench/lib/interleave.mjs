@@ -1,0 +1,49 @@
+import { median, quantile } from './statistics.mjs';
+
+/**
+ * Runs the sides of a case in turns, so that whatever slows the machine down for a while slows all of them.
+ *
+ * A side is `{ name, operation(i) }`; `operation` gets a counter that starts at 0 in every slice, so that all
+ * sides do the same work. A slice keeps `callers` operations going for `sliceMs`. The first round warms up and
+ * is thrown away; the order of the sides rotates from round to round.
+ *
+ * @returns for each side the median of its operations per second, the quartiles, and the median over the rounds
+ *   of `ours / side` in the same round
+ */
+export async function interleave({ sides, callers, rounds, sliceMs }) {
+  const samples = new Map(sides.map((side) => [side.name, []]));
+  for (let round = 0; round <= rounds; round++) {
+    for (let i = 0; i < sides.length; i++) {
+      const side = sides[(round + i) % sides.length];
+      globalThis.gc?.();
+      const rate = await slice(side.operation, callers, round === 0 ? sliceMs / 2 : sliceMs);
+      if (round > 0) samples.get(side.name).push(rate);
+    }
+  }
+  const ours = samples.get('nestbox');
+  return sides.map(({ name }) => {
+    const rates = samples.get(name);
+    return {
+      side: name,
+      median: median(rates),
+      low: quantile(rates, 0.25),
+      high: quantile(rates, 0.75),
+      ratio: median(ours.map((rate, round) => rate / rates[round])),
+    };
+  });
+}
+
+async function slice(operation, callers, ms) {
+  let done = 0;
+  let next = 0;
+  const start = performance.now();
+  const end = start + ms;
+  const caller = async () => {
+    while (performance.now() < end) {
+      await operation(next++);
+      done++;
+    }
+  };
+  await Promise.all(Array.from({ length: callers }, caller));
+  return (done * 1000) / (performance.now() - start);
+}
