@@ -334,7 +334,7 @@ describe('Leases', () => {
           }
           expect(leases.filter((each) => each?.held === true).length).toBeLessThanOrEqual(1);
         }
-        await Promise.all(leases.map((each) => each?.release()));
+        for (const each of leases) await each?.release();
       }),
       { numRuns: 40 },
     );

@@ -139,15 +139,15 @@ describe('OrderedLog', () => {
     try {
       const others = await Promise.all([open(), open(), open(), open(elsewhere)]);
       const [idle, second, advisory, far] = others;
-      await idle!.tx.query('insert into other default values');
-      await enter(second!.tx, 'second_position');
-      await draw(second!.tx, 'second_position');
+      await idle.tx.query('insert into other default values');
+      await enter(second.tx, 'second_position');
+      await draw(second.tx, 'second_position');
       // Locks of other kinds with the same numbers: one key of 64 bits, and an exclusive one of somebody else.
-      await advisory!.tx.query(
+      await advisory.tx.query(
         `select pg_advisory_xact_lock(('log_position'::regclass::oid::bigint << 32) + 0)`,
       );
-      await advisory!.tx.query(`select pg_advisory_xact_lock(7, 0)`);
-      await write(far!.tx);
+      await advisory.tx.query(`select pg_advisory_xact_lock(7, 0)`);
+      await write(far.tx);
       for (let i = 1n; i <= 3n; i++) {
         await postgres.transaction(write);
         expect(await log.watermark()).toBe(i);
