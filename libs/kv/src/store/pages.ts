@@ -6,6 +6,8 @@ import type { StoreContext } from './store-context.js';
 import type { EntriesOptions, Entry, ListOptions, Page, QueryOptions, Selector } from '../kv.types.js';
 
 const DEFAULT_LIMIT = 1000;
+/** More than any store has; backends count in 32 bits. */
+const MAX_LIMIT = 2 ** 31 - 2;
 
 /** A page of entries in key order. */
 export async function list<V>(context: StoreContext, options: ListOptions): Promise<Page<V>> {
@@ -54,7 +56,7 @@ async function readPage<V>(
   assertLimit(limit);
   const after = cursor === undefined ? undefined : context.space.outer(decodeCursor(kind, cursor), 'cursor');
   // One more than asked for tells whether there is a next page.
-  const found = await read(after, limit + 1);
+  const found = await read(after, Math.min(limit, MAX_LIMIT) + 1);
   const page = found.slice(0, limit).map((stored) => context.toEntry<V>(stored));
   return {
     entries: page,

@@ -40,6 +40,8 @@ class StartedWatch<V> implements Watch<V> {
   readonly ready: Promise<void>;
   private readonly opening: Promise<ChangeFeed>;
   private ended = false;
+  private readonly end: Promise<void>;
+  private resolveEnd!: () => void;
   private stopListening: (() => void) | undefined;
   private readonly changes: AsyncGenerator<Change<V>, void, undefined>;
 
@@ -50,6 +52,7 @@ class StartedWatch<V> implements Watch<V> {
     fromRevision: bigint | undefined,
   ) {
     const { adapter, shared } = context;
+    this.end = new Promise((resolve) => (this.resolveEnd = resolve));
     // It outlives the caller's transaction and must not see what that has not committed.
     this.opening = runInRootScope(async () => adapter.openFeed({ prefix, fromRevision }));
     this.ready = this.opening.then(() => undefined);
@@ -72,6 +75,7 @@ class StartedWatch<V> implements Watch<V> {
 
   async close(): Promise<void> {
     this.ended = true;
+    this.resolveEnd();
     this.stopListening?.();
     // A feed that could not be opened need not be closed.
     const feed = await this.opening.catch(() => undefined);
@@ -90,8 +94,9 @@ class StartedWatch<V> implements Watch<V> {
 
   private async *read(): AsyncGenerator<Change<V>, void, undefined> {
     try {
-      const feed = await this.opening;
-      for (;;) {
+      // A backend that does not answer must not keep a watch alive that has ended.
+      const feed = await Promise.race([this.opening, this.end]);
+      while (feed !== undefined) {
         const changes = await this.next(feed);
         if (changes === undefined) return;
         for (const change of changes) {
@@ -102,7 +107,7 @@ class StartedWatch<V> implements Watch<V> {
     } catch (error) {
       if (!this.ended) throw error;
     } finally {
-      await this.close();
+      if (!this.ended) await this.close();
     }
   }
 
