@@ -25,7 +25,8 @@ export async function connectRedis(url: string): Promise<Redis> {
   return client;
 }
 
-async function load<T>(name: string, importIt: () => Promise<T>): Promise<T> {
+/** Imports a package that need not be installed. */
+export async function load<T>(name: string, importIt: () => Promise<T>): Promise<T> {
   try {
     return await importIt();
   } catch (cause) {

@@ -4,7 +4,11 @@ export { TestServerError } from './errors.js';
 export { eventually, type EventuallyOptions } from './eventually.js';
 export { freePort } from './free-port.js';
 export { type TestDatabase } from './servers/database.js';
-export { postgresVersionsAtHand, type PostgresBinaries } from './servers/postgres-binaries.js';
+export {
+  postgresVersionsAtHand,
+  type PostgresBinaries,
+  type PostgresVersion,
+} from './servers/postgres-binaries.js';
 export { startPostgres, TestPostgres, type StartPostgresOptions } from './servers/test-postgres.js';
 export { startRedis, TestRedis, type StartRedisOptions } from './servers/test-redis.js';
 export {

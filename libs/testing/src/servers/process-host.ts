@@ -39,6 +39,10 @@ export class ProcessHost implements ServerHost {
     return this.running()?.pid;
   }
 
+  get isRunning(): boolean {
+    return this.running() !== undefined;
+  }
+
   async start(): Promise<void> {
     if (this.running() !== undefined) return;
     const log = openSync(this.logFile, 'a');

@@ -1,6 +1,7 @@
 import { connectRedis } from '../driver.js';
 import { TestServerError } from '../errors.js';
 import { eventually } from '../eventually.js';
+import { useContainers } from './containers.js';
 import { findRedis, redisMajorVersion } from './redis-binaries.js';
 import { ask, isLinked } from './ask-redis.js';
 import { launchRedis, type TestRedis } from './test-redis.js';
@@ -45,7 +46,7 @@ export class TestRedisCluster implements AsyncDisposable {
 
   /** Resolves when every node that runs says that the cluster is in order. */
   async ready(timeoutMs = 30_000): Promise<void> {
-    const running = this.servers.filter(({ pid }) => pid !== undefined);
+    const running = this.servers.filter(({ isRunning }) => isRunning);
     await Promise.all(
       running.map((server) => eventually(() => inOrder(server, running.length), { timeoutMs })),
     );
@@ -80,7 +81,7 @@ export async function startRedisCluster({
   nodeTimeoutMs = 2000,
   settings = {},
 }: StartRedisClusterOptions = {}): Promise<TestRedisCluster> {
-  if (redisMajorVersion(await findRedis()) < 7)
+  if (!useContainers() && redisMajorVersion(await findRedis()) < 7)
     throw new TestServerError('A test cluster needs Redis 7 or Valkey.');
   const launched = await Promise.allSettled(
     Array.from({ length: masters * (1 + replicasPerMaster) }, () =>
@@ -97,7 +98,7 @@ export async function startRedisCluster({
             ...settings,
           },
         },
-        [BUS_OFFSET],
+        { portOffsets: [BUS_OFFSET], hasPeers: true },
       ),
     ),
   );

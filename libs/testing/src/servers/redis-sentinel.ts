@@ -1,8 +1,6 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { eventually } from '../eventually.js';
 import { ask, isLinked } from './ask-redis.js';
-import { launchRedis, startRedis, type TestRedis } from './test-redis.js';
+import { launchRedis, type TestRedis } from './test-redis.js';
 
 export interface StartRedisSentinelOptions {
   /** Default: 1. */
@@ -69,10 +67,15 @@ export async function startRedisSentinel({
   try {
     // Replicas are served at once, since no others will come.
     const fast = { 'repl-diskless-sync-delay': 0 };
-    const master = await startRedis({ settings: fast });
+    const master = await launchRedis({ settings: fast }, { hasPeers: true });
     servers.push(master);
     for (let i = 0; i < replicas; i++) {
-      servers.push(await startRedis({ settings: { ...fast, replicaof: `127.0.0.1 ${master.port}` } }));
+      servers.push(
+        await launchRedis(
+          { settings: { ...fast, replicaof: `127.0.0.1 ${master.port}` } },
+          { hasPeers: true },
+        ),
+      );
     }
     await Promise.all(servers.slice(1).map((replica) => eventually(() => isLinked(replica))));
     const configuration = [
@@ -91,14 +94,9 @@ export async function startRedisSentinel({
   return group;
 }
 
-function startSentinel(configuration: readonly string[]): Promise<TestRedis> {
-  return launchRedis({}, [], async (port, folder) => {
-    // A sentinel writes down there what it learns.
-    const file = join(folder, 'sentinel.conf');
-    const lines = [`port ${port}`, 'bind 127.0.0.1', `dir ${folder}`, ...configuration, ''];
-    await writeFile(file, lines.join('\n'));
-    return [file, '--sentinel'];
-  });
+/** A sentinel writes down what it learns in the file of its configuration. */
+function startSentinel(lines: readonly string[]): Promise<TestRedis> {
+  return launchRedis({}, { hasPeers: true, configuration: { lines, args: ['--sentinel'] } });
 }
 
 async function knows(sentinel: TestRedis, name: string, replicas: number, others: number): Promise<void> {

@@ -2,6 +2,7 @@
 export interface ServerHost {
   /** The server's process id, where it is a local process that runs. */
   readonly pid: number | undefined;
+  readonly isRunning: boolean;
   /** Starts it, with the same data and on the same port as before. */
   start(): Promise<void>;
   /** Stops it cleanly, and keeps its data. Nothing happens when it does not run. */

@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connectPostgres } from '../driver.js';
 import { TestServerError } from '../errors.js';
 import { freePort } from '../free-port.js';
+import { ContainerHost } from './container-host.js';
+import { containerHostname, postgresImage, useContainers } from './containers.js';
 import { createDatabase, type TestDatabase } from './database.js';
 import { accessibleBinDir, createClusterFolder } from './postgres-cluster-folder.js';
 import { findPostgres } from './postgres-binaries.js';
@@ -18,40 +20,45 @@ export interface StartPostgresOptions {
   /** The port. Default: a free one. */
   port?: number;
   /** Server settings, such as `{ wal_level: 'logical' }`, on top of ours. */
-  settings?: Record<string, string | number | boolean>;
+  settings?: Settings;
 }
+
+type Settings = Record<string, string | number | boolean>;
 
 /**
  * Nothing is forced to the disk, since a test's data need not survive a power cut. It does survive a crash of the
  * server process: `synchronous_commit` stays on, so that a commit is in the kernel's hands when it returns.
  */
-const SETTINGS: Record<string, string | number | boolean> = {
+const SETTINGS: Settings = {
   fsync: 'off',
   full_page_writes: 'off',
   max_connections: 300,
   shared_buffers: '64MB',
-  listen_addresses: '127.0.0.1',
-  unix_socket_directories: '',
   timezone: 'UTC',
   log_timezone: 'UTC',
 };
+const LOCAL_SETTINGS: Settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '' };
 
 const START_TIMEOUT_MS = 60_000;
 const PORT_ATTEMPTS = 5;
 
 /** A PostgreSQL server of its own for a test. Get one by {@link startPostgres}. */
 export class TestPostgres implements AsyncDisposable {
+  /** Connects as superuser `postgres`, without a password, to the database `postgres`. */
+  readonly url: string;
+
   private constructor(
-    /** Connects as superuser `postgres`, without a password, to the database `postgres`. */
-    readonly url: string,
+    hostname: string,
     readonly port: number,
     private readonly host: ServerHost,
     private serverVersion = '',
-  ) {}
+  ) {
+    this.url = `postgres://postgres@${hostname}:${port}/postgres`;
+  }
 
   /** @internal */
-  static async launch(url: string, port: number, host: ServerHost): Promise<TestPostgres> {
-    const server = new TestPostgres(url, port, host);
+  static async launch(hostname: string, port: number, host: ServerHost): Promise<TestPostgres> {
+    const server = new TestPostgres(hostname, port, host);
     try {
       await server.start();
     } catch (error) {
@@ -149,37 +156,45 @@ export class TestPostgres implements AsyncDisposable {
  * @throws TestServerError when the wanted version is not installed, or does not start
  */
 export async function startPostgres(options: StartPostgresOptions = {}): Promise<TestPostgres> {
+  if (useContainers() && options.binDir === undefined) return startInContainer(options);
   const user = unprivilegedUser();
   const binaries = findPostgres(options);
   const binDir = await accessibleBinDir(binaries, user);
+  const settings = settingArgs({ ...SETTINGS, ...LOCAL_SETTINGS, ...options.settings });
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await freePort());
     const folder = await createClusterFolder(binDir, user);
-    const settings = { ...SETTINGS, ...options.settings };
     const host = new ProcessHost({
       command: join(binDir, 'postgres'),
-      args: [
-        '-D',
-        join(folder, 'data'),
-        '-p',
-        String(port),
-        ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
-      ],
+      args: ['-D', join(folder, 'data'), '-p', String(port), ...settings],
       folder,
       user,
       stopSignal: 'SIGINT',
     });
     try {
-      return await TestPostgres.launch(`postgres://postgres@127.0.0.1:${port}/postgres`, port, host);
+      return await TestPostgres.launch('127.0.0.1', port, host);
     } catch (error) {
       // Somebody else may have taken the port between our look and the server's start.
-      if (
-        options.port !== undefined ||
-        attempt === PORT_ATTEMPTS ||
-        !/address already in use/i.test(String(error))
-      ) {
-        throw error;
-      }
+      if (options.port !== undefined || attempt === PORT_ATTEMPTS || !isAddressInUse(error)) throw error;
     }
   }
+}
+
+async function startInContainer(options: StartPostgresOptions): Promise<TestPostgres> {
+  const port = options.port ?? (await freePort());
+  const host = new ContainerHost({
+    image: postgresImage(options.version),
+    command: ['postgres', ...settingArgs({ ...SETTINGS, ...options.settings })],
+    environment: { POSTGRES_HOST_AUTH_METHOD: 'trust', POSTGRES_INITDB_ARGS: '--no-sync' },
+    ports: { container: 5432, host: port },
+  });
+  return TestPostgres.launch(await containerHostname(), port, host);
+}
+
+function settingArgs(settings: Settings): string[] {
+  return Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+}
+
+function isAddressInUse(error: unknown): boolean {
+  return /address already in use/i.test(String(error));
 }

@@ -1,10 +1,12 @@
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectRedis } from '../driver.js';
 import { TestServerError } from '../errors.js';
 import { freePort } from '../free-port.js';
+import { ContainerHost } from './container-host.js';
+import { containerHostname, redisImage, useContainers } from './containers.js';
 import { ProcessHost } from './process-host.js';
 import { findRedis } from './redis-binaries.js';
 import type { ServerHost } from './server-host.js';
@@ -20,23 +22,24 @@ export interface StartRedisOptions {
 
 const START_TIMEOUT_MS = 30_000;
 const PORT_ATTEMPTS = 5;
+const CONTAINER_PORT = 6379;
 
 /** A Redis (or Valkey) server of its own for a test. Get one by {@link startRedis}. */
 export class TestRedis implements AsyncDisposable {
-  readonly hostname = '127.0.0.1';
   /** Such as `redis://127.0.0.1:15432`. */
   readonly url: string;
 
   private constructor(
+    readonly hostname: string,
     readonly port: number,
     private readonly host: ServerHost,
   ) {
-    this.url = `redis://${this.hostname}:${port}`;
+    this.url = `redis://${hostname}:${port}`;
   }
 
   /** @internal */
-  static async launch(port: number, host: ServerHost): Promise<TestRedis> {
-    const server = new TestRedis(port, host);
+  static async launch(hostname: string, port: number, host: ServerHost): Promise<TestRedis> {
+    const server = new TestRedis(hostname, port, host);
     try {
       await server.start();
     } catch (error) {
@@ -49,6 +52,10 @@ export class TestRedis implements AsyncDisposable {
   /** The server's process id, or undefined when it does not run, or runs in a container. */
   get pid(): number | undefined {
     return this.host.pid;
+  }
+
+  get isRunning(): boolean {
+    return this.host.isRunning;
   }
 
   /** Starts it again after {@link stop} or {@link kill}, on the same port; with the same data if `appendonly`. */
@@ -118,44 +125,38 @@ export class TestRedis implements AsyncDisposable {
  * @throws TestServerError when there is no binary, with what to install, or when it does not start
  */
 export function startRedis(options: StartRedisOptions = {}): Promise<TestRedis> {
-  return launchRedis(options, []);
+  return launchRedis(options);
 }
 
-/**
- * @param extraArgs a configuration file or mode that must come first, such as `--sentinel`
- * @internal
- */
-export async function launchRedis(
-  { port: wantedPort, appendonly = false, settings = {} }: StartRedisOptions,
-  portOffsets: readonly number[],
-  argsFor?: (port: number, folder: string) => Promise<string[]>,
-): Promise<TestRedis> {
+/** How a server differs from one that stands by itself. */
+export interface RedisLaunch {
+  /** Further ports that it needs, as offsets. */
+  portOffsets?: readonly number[];
+  /** Whether it talks to other servers of the test, so that all must see the same addresses. */
+  hasPeers?: boolean;
+  /** A configuration file that the server itself writes to, and what comes after it. */
+  configuration?: { lines: readonly string[]; args: readonly string[] };
+}
+
+/** @internal */
+export function launchRedis(options: StartRedisOptions, launch: RedisLaunch = {}): Promise<TestRedis> {
+  return useContainers() ? launchInContainer(options, launch) : launchProcess(options, launch);
+}
+
+async function launchProcess(options: StartRedisOptions, launch: RedisLaunch): Promise<TestRedis> {
   const command = await findRedis();
   for (let attempt = 1; ; attempt++) {
-    const port = wantedPort ?? (await freePort(portOffsets));
+    const port = options.port ?? (await freePort(launch.portOffsets));
     const folder = await mkdtemp(join(tmpdir(), 'nestbox-redis-'));
-    const own = (await argsFor?.(port, folder)) ?? [
-      '--port',
-      String(port),
-      '--bind',
-      '127.0.0.1',
-      '--dir',
-      folder,
-      '--save',
-      '',
-      // Without fsync, each write is still in the kernel's hands before it is answered.
-      ...(appendonly ? ['--appendonly', 'yes', '--appendfsync', 'no'] : ['--appendonly', 'no']),
-    ];
-    const args = [
-      ...own,
-      ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]),
-    ];
+    const { args, files } = redisArgs(options, launch, { port, folder, address: '127.0.0.1' });
+    for (const [path, content] of Object.entries(files)) await writeFile(path, content);
     try {
-      return await TestRedis.launch(port, new ProcessHost({ command, args, folder, stopSignal: 'SIGTERM' }));
+      const host = new ProcessHost({ command, args, folder, stopSignal: 'SIGTERM' });
+      return await TestRedis.launch('127.0.0.1', port, host);
     } catch (error) {
       // Somebody else may have taken the port between our look and the server's start.
       if (
-        wantedPort !== undefined ||
+        options.port !== undefined ||
         attempt === PORT_ATTEMPTS ||
         !/address already in use/i.test(String(error))
       ) {
@@ -163,4 +164,44 @@ export async function launchRedis(
       }
     }
   }
+}
+
+async function launchInContainer(options: StartRedisOptions, launch: RedisLaunch): Promise<TestRedis> {
+  const { image, command } = redisImage();
+  const port = options.port ?? (await freePort(launch.portOffsets));
+  const where = launch.hasPeers
+    ? { port, address: '127.0.0.1' }
+    : { port: CONTAINER_PORT, address: '0.0.0.0' };
+  const { args, files } = redisArgs(options, launch, { ...where, folder: '/data' });
+  const host = new ContainerHost({
+    image,
+    command: [command, ...args],
+    files,
+    ...(!launch.hasPeers && { ports: { container: CONTAINER_PORT, host: port } }),
+  });
+  return TestRedis.launch(launch.hasPeers ? '127.0.0.1' : await containerHostname(), port, host);
+}
+
+function redisArgs(
+  { appendonly = false, settings = {} }: StartRedisOptions,
+  { configuration }: RedisLaunch,
+  { port, folder, address }: { port: number; folder: string; address: string },
+): { args: string[]; files: Record<string, string> } {
+  if (configuration !== undefined) {
+    const file = `${folder}/redis.conf`;
+    const lines = [`port ${port}`, `bind ${address}`, `dir ${folder}`, ...configuration.lines, ''];
+    return { args: [file, ...configuration.args], files: { [file]: lines.join('\n') } };
+  }
+  const all = {
+    port,
+    bind: address,
+    'protected-mode': 'no',
+    dir: folder,
+    save: '',
+    appendonly: appendonly ? 'yes' : 'no',
+    // Without fsync, each write is still in the kernel's hands before it is answered.
+    appendfsync: 'no',
+    ...settings,
+  };
+  return { args: Object.entries(all).flatMap(([name, value]) => [`--${name}`, String(value)]), files: {} };
 }
