@@ -19,6 +19,7 @@ interface Manifest {
   engines: Record<string, string>;
   dependencies?: Record<string, string>;
   devDependencies?: Record<string, string>;
+  optionalDependencies?: Record<string, string>;
   peerDependencies?: Record<string, string>;
   peerDependenciesMeta?: Record<string, { optional?: boolean }>;
 }
@@ -229,6 +230,26 @@ describe('dependencies', () => {
       [...ranges].filter(([, all]) => all.size > 1).map(([name, all]) => `${name}: ${[...all].join(', ')}`),
     ).toEqual([]);
   });
+});
+
+describe.each(['package-lock.json', 'bench/package-lock.json'])('%s', (file) => {
+  const { packages } = readJson<{ packages: Record<string, Pick<Manifest, 'optionalDependencies'>> }>(file);
+
+  it('has the binaries of every platform, without which npm ci refuses it', () => {
+    const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies).filter((name) => !isLocked(name, path)),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  /** Whether a package is there for one that stands at a path, beside or above it. */
+  function isLocked(name: string, path: string): boolean {
+    const above = path.slice(0, Math.max(0, path.lastIndexOf('node_modules/')));
+    return (
+      packages[join(path, 'node_modules', name)] !== undefined ||
+      (path !== '' && isLocked(name, above.replace(/\/$/, '')))
+    );
+  }
 });
 
 describe('every file', () => {
