@@ -11,9 +11,16 @@ create table {{schema.table}} (
   expires_at timestamptz
 ) with (fillfactor = 90);
 
--- BRIN, because every write changes the column: a B-tree would get a new entry each time, and from PostgreSQL 16 on
--- it would keep updates from staying in their page (HOT).
-create index on {{schema.table}} using brin (updated_at) with (pages_per_range = 32, autosummarize = on);
+-- From PostgreSQL 16 on, a BRIN index lets updates stay in their page (HOT) although each one changes the column.
+do $do$
+begin
+  if current_setting('server_version_num')::integer >= 160000 then
+    create index on {{schema.table}} using brin (updated_at) with (pages_per_range = 32, autosummarize = on);
+  else
+    create index on {{schema.table}} (updated_at);
+  end if;
+end
+$do$;
 create index on {{schema.table}} (expires_at) where expires_at is not null;
 
 -- The versions of deleted keys, so that a key that comes back goes on above. Old ones are swept; then the sequence

@@ -1,5 +1,5 @@
 import { Coalescer, type JsonValue } from '@nestbox/core';
-import { textArray, type Postgres, type Row } from '@nestbox/postgres';
+import type { Postgres, Row } from '@nestbox/postgres';
 import { readableSize } from '../adapter-support.js';
 import type { KeyRange, KvStats, StoredEntry, StoredHistoryEntry } from '../kv.adapter.js';
 import { boundsOf, type KeyBounds } from './key-bounds.js';
@@ -13,6 +13,7 @@ const MAX_KEYS = 5_000;
 export class KvReader {
   private readonly values: Coalescer<string, unknown>;
   private readonly entries: Coalescer<string, Row | undefined>;
+  private readonly valueText: string;
   private readonly valuesText: string;
   private readonly entriesText: string;
   private readonly allText: string;
@@ -25,10 +26,12 @@ export class KvReader {
     private readonly table: KvTable,
   ) {
     // One look into the index for each key, which is what the planner shall choose also while it takes the table
-    // for empty. The rows come in the order of the keys.
+    // for empty. It does not know how many elements a JSON array has, so it need not plan anew for each array.
+    const keys = 'json_array_elements_text($1::text::json) as k (key)';
+    this.valueText = `select t.value::text as value from ${table.name} t where t.key = $1 and ${LIVE}`;
     this.valuesText = `select (select t.value::text from ${table.name} t where t.key = k.key and ${LIVE}) as value
-      from unnest($1::text[]) as k (key)`;
-    this.entriesText = `select t.* from unnest($1::text[]) as k (key)
+      from ${keys}`;
+    this.entriesText = `select t.* from ${keys}
       cross join lateral (select ${ENTRY_COLUMNS} from ${table.name} t where t.key = k.key and ${LIVE} limit 1) t`;
     this.allText = `select t.key, t.value::text as value from ${table.name} t where ${LIVE} order by t.key`;
     const history = `select ${HISTORY_COLUMNS} from ${table.history} t where t.key = $1`;
@@ -112,7 +115,12 @@ export class KvReader {
   }
 
   private async readValues(keys: readonly string[]): Promise<unknown[]> {
-    const rows = await this.postgres.query(this.valuesText, [textArray(keys)]);
+    if (keys.length === 1) {
+      const [row] = await this.postgres.query(this.valueText, [keys[0]]);
+      return [row === undefined ? null : row['value']];
+    }
+    // The rows come in the order of the keys.
+    const rows = await this.postgres.query(this.valuesText, [JSON.stringify(keys)]);
     return rows.map((row) => row['value']);
   }
 
@@ -121,7 +129,7 @@ export class KvReader {
   }
 
   private readRows(keys: readonly string[]): Promise<Row[]> {
-    return this.postgres.query(this.entriesText, [textArray(keys)]);
+    return this.postgres.query(this.entriesText, [JSON.stringify(keys)]);
   }
 
   /** The columns of a row as they are stored, so compressed where they are; without what the table takes besides. */

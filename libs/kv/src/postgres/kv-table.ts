@@ -29,8 +29,10 @@ export class KvTable {
     assertIdentifier(schema, 'schema');
     assertIdentifier(table, 'tableName', MAX_TABLE_BYTES);
     for (const [path, name] of Object.entries({ schema, tableName: table })) {
-      // The names also stand inside function bodies, which end with this.
-      if (name.includes('$function$')) throw new InvalidArgumentError(path, 'must not contain $function$.');
+      // The names also stand inside function bodies, which end with these.
+      if (/\$(function|do)\$/.test(name)) {
+        throw new InvalidArgumentError(path, 'must not contain $function$ or $do$.');
+      }
     }
     this.target = `${schema}.${table}`;
     this.name = this.with('');

@@ -82,19 +82,31 @@ export class WriteLane {
     return outcomes[index]!;
   }
 
-  private async flush(groups: Group[]): Promise<Outcome[][]> {
+  private flush(groups: Group[]): Promise<Outcome[][]> {
+    if (this.increments.size > 0) this.closeGroups(groups);
+    const { operations } = groups[0]!;
+    return groups.length === 1 ? this.flushOne(operations) : this.flushAll(groups);
+  }
+
+  /** What is sent takes no more increments. */
+  private closeGroups(groups: Group[]): void {
     for (const group of groups) {
       if (this.increments.get(group.key)?.group === group) this.increments.delete(group.key);
     }
-    const [only] = groups;
-    if (groups.length === 1 && only!.operations.length > 1) return [await this.flushAlone(only!)];
+  }
+
+  private async flushAll(groups: Group[]): Promise<Outcome[][]> {
     const outcomes = await this.send(groups.flatMap(({ operations }) => operations));
     let next = 0;
     return groups.map(({ operations }) => outcomes.slice(next, (next += operations.length)));
   }
 
+  private async flushOne(operations: WriteOperation[]): Promise<Outcome[][]> {
+    return [await (operations.length === 1 ? this.send(operations) : this.sendSeparable(operations))];
+  }
+
   /** When one of several operations on a key has bad data, only that one fails. */
-  private async flushAlone({ operations }: Group): Promise<Outcome[]> {
+  private async sendSeparable(operations: WriteOperation[]): Promise<Outcome[]> {
     try {
       return await this.send(operations);
     } catch (error) {
@@ -110,11 +122,16 @@ export class WriteLane {
   }
 
   private async send(operations: WriteOperation[], mayBeQuick = true): Promise<Outcome[]> {
+    const { run, statements, keepStates } = this.options;
+    const [first] = operations;
+    if (operations.length === 1 && keepStates === 0 && isPlainSet(first!)) {
+      const version = this.heard(await run(() => statements.putOne(first)));
+      return [{ type: 'done', version }];
+    }
     if (operations.every(isPlainSet)) {
       const versions = await this.put(operations, mayBeQuick);
       return versions.map((version) => ({ type: 'done', version }));
     }
-    const { run, statements, keepStates } = this.options;
     if (operations.every(isPlainDelete)) {
       const keys = operations.map(({ key }) => key);
       const removed = this.heard(await run(() => statements.remove(keys, keepStates)));

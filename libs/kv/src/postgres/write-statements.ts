@@ -24,7 +24,7 @@ export interface Written<T> {
  * `keepStates` is how many states of each key the history keeps; 0 records none.
  */
 export class WriteStatements {
-  private readonly quickOneText: string;
+  private readonly putOneText: string;
   private readonly quickText: string;
   private readonly putText: string;
   private readonly removeText: string;
@@ -34,20 +34,21 @@ export class WriteStatements {
     private readonly postgres: Postgres,
     table: KvTable,
   ) {
-    this.quickOneText = quickText(
-      table,
-      '(select $1::text as key, $2::text::jsonb as value, $3::float8 as ttl_ms)',
-    );
-    this.quickText = quickText(
-      table,
-      `rows from (unnest($1::text[]), jsonb_array_elements($2::text::jsonb), unnest($3::float8[]))`,
-      '(key, value, ttl_ms)',
-    );
+    this.putOneText = `select ${table.with('_put_one')}($1, $2::text::jsonb, $3::float8)::text as version`;
+    this.quickText = quickText(table);
     this.putText = `select versions, logged
       from ${table.with('_put')}($1::text[], $2::text::jsonb, $3::text::float8[], $4::int)`;
     this.removeText = `select positions, logged from ${table.with('_remove')}($1::text[], $2::int)`;
     this.applyText = `select item, outcome, new_version::text as version, detail, logged
       from ${table.with('_apply')}($1::text[], $2::text::jsonb, $3::boolean, $4::int)`;
+  }
+
+  /** Stores an entry. */
+  async putOne({ key, json, lifetime }: NewEntry): Promise<Written<bigint>> {
+    const params = [key, json, typeof lifetime === 'number' ? lifetime : null];
+    const [row] = await this.postgres.query(this.putOneText, params);
+    const version = toBigInt(row!['version']);
+    return version < 0n ? { result: -version, logged: true } : { result: version, logged: false };
   }
 
   /**
@@ -57,15 +58,6 @@ export class WriteStatements {
    * @throws a serialization failure when a key was deleted at the same moment
    */
   async quickPut(entries: readonly NewEntry[]): Promise<bigint[] | undefined> {
-    if (entries.length === 1) {
-      const { key, json, lifetime } = entries[0]!;
-      const [row] = await this.postgres.query(this.quickOneText, [
-        key,
-        json,
-        typeof lifetime === 'number' ? lifetime : null,
-      ]);
-      return row && [toBigInt(row['version'])];
-    }
     const order = keyOrder(entries);
     const rows = await this.postgres.query(this.quickText, putParams(order.map((i) => entries[i]!)));
     if (rows.length === 0) return undefined;
@@ -132,7 +124,7 @@ export class WriteStatements {
  * statements of their own: not to run while changes are logged, and to notice when a key that it inserts has been
  * deleted since it began.
  */
-function quickText(table: KvTable, source: string, columns = ''): string {
+function quickText(table: KvTable): string {
   const deletions = `pg_sequence_last_value(${table.deletions})`;
   return `insert into ${table.name} as t (key, value, version, created_at, updated_at, expires_at)
     select i.key, i.value,
@@ -141,7 +133,8 @@ function quickText(table: KvTable, source: string, columns = ''): string {
                                   (select b.version from ${table.tombstones} b where b.key = i.key)) end,
            statement_timestamp(), statement_timestamp(),
            statement_timestamp() + i.ttl_ms * interval '1 millisecond'
-      from ${source} as i ${columns}
+      from rows from (unnest($1::text[]), jsonb_array_elements($2::text::jsonb), unnest($3::text::float8[]))
+             as i (key, value, ttl_ms)
      where (select pg_sequence_last_value(${table.watched})) = 0
     on conflict (key) do update
       set value = excluded.value,
