@@ -3,7 +3,8 @@ import { Logger } from '@nestjs/common';
 import { MigrationFailedError, MigrationRequiredError } from './migrations.errors.js';
 import { readMigrationFiles, type MigrationFile } from './migration-files.js';
 import { planMigrations, type AppliedMigration, type MigrationPlan } from './migration-plan.js';
-import { quoteLiteral, renderTemplate, type TemplateParameters } from './migration-template.js';
+import { readApplied, recordSql } from './migration-record.js';
+import { renderTemplate, type TemplateParameters } from './migration-template.js';
 import type { Queryable, TransactionalQueryable } from './queryable.js';
 import { releaseOf } from './release.js';
 
@@ -57,6 +58,9 @@ export interface MigrationStatus {
 
 /** The advisory lock of all migrations of a database: the letters of "nestbox". */
 const LOCK_KEY = 0x6e_65_73_74_62_6f_78n;
+
+/** Waiting for longer than this is said in the log. */
+const SLOW_LOCK_MS = 5_000;
 
 const LOCK = `\
 set local statement_timeout = 0;
@@ -113,7 +117,7 @@ export class Migrations {
   status(): Promise<MigrationStatus> {
     return runInRootScope(async () => {
       const { files } = await this.load();
-      const applied = await this.readApplied(this.postgres);
+      const applied = await readApplied(this.postgres, this.options.lib, this.options.target);
       const plan = await this.plan(applied);
       return {
         lib: this.options.lib,
@@ -156,7 +160,7 @@ export class Migrations {
       const { files } = await migrations.load();
       for (const file of files) {
         const step = migrations.step(file);
-        parts.push(`-- ${step.lib}: ${step.file}`, step.sql.trimEnd(), await migrations.recordSql(file));
+        parts.push(`-- ${step.lib}: ${step.file}`, step.sql.trimEnd(), await migrations.record(file));
       }
     }
     return [...parts, 'commit;', ''].join('\n\n');
@@ -177,7 +181,7 @@ export class Migrations {
     }
     return await this.postgres.transaction(
       async (transaction) => {
-        await transaction.query(LOCK);
+        await this.lock(transaction);
         // Whoever held the lock before us may have done it all.
         const { steps, newerRelease } = await this.pendingSteps(transaction);
         for (const { step, owner, file } of steps) await owner.apply(transaction, file, step.sql);
@@ -188,12 +192,25 @@ export class Migrations {
     );
   }
 
+  private async lock(transaction: Queryable): Promise<void> {
+    const patience = setTimeout(() => {
+      this.logger.warn(
+        `The migrations of ${this.options.lib} wait for another process, or a forgotten psql, that holds their lock.`,
+      );
+    }, SLOW_LOCK_MS).unref();
+    try {
+      await transaction.query(LOCK);
+    } finally {
+      clearTimeout(patience);
+    }
+  }
+
   private async pendingSteps(on: Queryable): Promise<{
     steps: { step: MigrationStep; owner: Migrations; file: MigrationFile }[];
     newerRelease: string | undefined;
   }> {
     const before = this.foundation === undefined ? [] : (await this.foundation.pendingSteps(on)).steps;
-    const plan = await this.plan(await this.readApplied(on));
+    const plan = await this.plan(await readApplied(on, this.options.lib, this.options.target));
     const steps = plan.pending.map((file) => ({ step: this.step(file), owner: this as Migrations, file }));
     return { steps: [...before, ...steps], newerRelease: plan.newerRelease };
   }
@@ -212,51 +229,15 @@ export class Migrations {
   private async apply(transaction: Queryable, file: MigrationFile, sql: string): Promise<void> {
     try {
       await transaction.query(sql);
-      await transaction.query(await this.recordSql(file));
+      await transaction.query(await this.record(file));
     } catch (error) {
       throw new MigrationFailedError(this.options.lib, this.options.target, file.name, error);
     }
   }
 
-  private async recordSql(file: MigrationFile): Promise<string> {
-    const { lib, target } = this.options;
+  private async record(file: MigrationFile): Promise<string> {
     const { release } = await this.load();
-    const values = [
-      ...[lib, target, file.name].map(quoteLiteral),
-      file.version ?? 'null',
-      ...[file.checksum, release].map(quoteLiteral),
-      file.breaking,
-    ];
-    return `\
-insert into nestbox.migrations (lib, target, name, version, checksum, release, breaking)
-values (${values.join(', ')})
-on conflict (lib, target, name) do update
-set checksum = excluded.checksum, release = excluded.release, applied_at = clock_timestamp();`;
-  }
-
-  private async readApplied(on: Queryable): Promise<AppliedMigration[]> {
-    // Not to_regclass: inside a transaction it may answer from a cache that is as old as the transaction.
-    const [found] = await on.query(`
-      select exists (
-        select from pg_catalog.pg_class c
-          join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-         where n.nspname = 'nestbox' and c.relname = 'migrations') as present`);
-    if (found?.['present'] !== true) return [];
-    const rows = await on.query(
-      `select name, version, checksum, release, breaking, (extract(epoch from applied_at) * 1000)::float8 as applied_ms
-         from nestbox.migrations
-        where lib = $1 and target = $2
-        order by version, name`,
-      [this.options.lib, this.options.target],
-    );
-    return rows.map((row) => ({
-      name: String(row['name']),
-      version: row['version'] === null ? null : Number(row['version']),
-      checksum: String(row['checksum']),
-      release: String(row['release']),
-      breaking: row['breaking'] === true,
-      appliedAt: new Date(Number(row['applied_ms'])),
-    }));
+    return recordSql(this.options.lib, this.options.target, release, file);
   }
 
   private load(): Promise<{ files: MigrationFile[]; release: string }> {

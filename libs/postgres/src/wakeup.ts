@@ -156,7 +156,7 @@ export class Wakeup {
   /** Never rejects. */
   private async flush(): Promise<void> {
     while (this.pending.size > 0) {
-      const waitMs = this.lastFlush + this.minIntervalMs - performance.now();
+      const waitMs = Math.ceil(this.lastFlush + this.minIntervalMs - performance.now());
       // Even without a wait, what is notified in the same turn goes together.
       await (waitMs > 0 ? sleep(waitMs, undefined, { ref: false }) : undefined);
       this.lastFlush = performance.now();

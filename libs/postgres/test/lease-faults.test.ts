@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
+import fc from 'fast-check';
 import {
   LeaseExpiredError,
   LeaseUnavailableError,
@@ -17,7 +18,7 @@ import {
   type TestPostgres,
 } from '@nestbox/testing';
 
-describe('Leases when things go wrong', () => {
+describe('Leases under attack', () => {
   let database: TestDatabase;
   let one: Postgres;
   let two: Postgres;
@@ -105,7 +106,7 @@ describe('Leases when things go wrong', () => {
       server = await startPostgres();
       postgres = new Postgres({
         url: server.url,
-        options: { max: 2, connect_timeout: 1, fetch_types: false },
+        options: { max: 2, connect_timeout: 1 },
       });
       await Migrations.ofFoundation(postgres).run();
     });
@@ -179,5 +180,60 @@ describe('Leases when things go wrong', () => {
       expect(BigInt(writes[i]!.epoch)).toBeGreaterThanOrEqual(BigInt(writes[i - 1]!.epoch));
     }
     await Promise.all(contenders.map((contender) => contender.exited));
+  });
+
+  it('excludes others, whatever its claimants do and in whatever order', async () => {
+    const action = fc.record({
+      who: fc.nat(3),
+      what: fc.constantFrom('acquire', 'acquire', 'acquire briefly', 'renew', 'release', 'wait', 'guard'),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(action, { minLength: 5, maxLength: 30 }), async (actions) => {
+        name = `lease ${++count}`;
+        const leases: (Lease | undefined)[] = [];
+        let highest = 0n;
+        for (const { who, what } of actions) {
+          const lease = leases[who];
+          switch (what) {
+            case 'acquire':
+            case 'acquire briefly': {
+              const claim = (who % 2 ? one : two).leases.acquire(name, {
+                ttl: what === 'acquire' ? 5_000 : 15,
+              });
+              leases[who] = await claim.catch((error: unknown) => {
+                expect(error).toBeInstanceOf(LeaseUnavailableError);
+                return lease;
+              });
+              if (leases[who] === lease) break;
+              expect(leases[who]!.epoch).toBeGreaterThan(highest);
+              highest = leases[who]!.epoch;
+              break;
+            }
+            case 'renew':
+              await lease?.renew().catch((error: unknown) => expect(error).toBeInstanceOf(LeaseExpiredError));
+              break;
+            case 'release':
+              await lease?.release();
+              break;
+            case 'wait':
+              await sleep(8);
+              break;
+            case 'guard':
+              if (lease === undefined) break;
+              await assertLease(one, lease).then(
+                () => expect(lease.epoch).toBe(highest),
+                (error: unknown) => {
+                  expect(error).toMatchObject({ code: 'NB001' });
+                  expect(lease.held).toBe(false);
+                },
+              );
+              break;
+          }
+          expect(leases.filter((each) => each?.held === true).length).toBeLessThanOrEqual(1);
+        }
+        for (const each of leases) await each?.release();
+      }),
+      { numRuns: 40 },
+    );
   });
 });

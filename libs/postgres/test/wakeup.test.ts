@@ -114,7 +114,7 @@ describe('Wakeup', () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
     expect(statements()).toBeGreaterThan(3);
-    expect(statements()).toBeLessThanOrEqual(250 / 5 + 2);
+    expect(statements()).toBeLessThanOrEqual(250 / 4);
     await wakeup.close();
   });
 
