@@ -20,7 +20,7 @@ describe('the file adapter and other processes', () => {
 
   it('loses nothing of what was written, whenever the process is killed', async () => {
     let acknowledged = 0;
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < 5; round++) {
       await using writer = await start('write');
       const { n: found } = await writer.waitFor<{ n: number }>('open');
       expect(found).toBeGreaterThanOrEqual(acknowledged);
@@ -64,11 +64,11 @@ describe('the file adapter and other processes', () => {
   });
 
   it('lets one of many in that start at once after a crash', async () => {
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       const crashed = await start('hold');
       await crashed.waitFor('open');
       await crashed.kill();
-      const starting = await Promise.all(Array.from({ length: 5 }, () => start('hold')));
+      const starting = await Promise.all(Array.from({ length: 4 }, () => start('hold')));
       const answers = await Promise.all(
         starting.map((process) =>
           process.waitFor<{ type: string }>(({ type }) => type === 'open' || type === 'refused'),
@@ -76,7 +76,7 @@ describe('the file adapter and other processes', () => {
       );
       expect(answers.map(({ type }) => type).sort((a, b) => a.localeCompare(b))).toEqual([
         'open',
-        ...Array<string>(4).fill('refused'),
+        ...Array<string>(3).fill('refused'),
       ]);
       await Promise.all(starting.map((process) => process.kill()));
     }

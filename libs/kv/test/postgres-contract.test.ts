@@ -32,7 +32,7 @@ for (const version of versions) {
     });
 
     kvContract('PostgresAdapter', {
-      capabilities: { query: true, atomicAcrossKeys: true },
+      capabilities: { query: true, atomicAcrossKeys: true, transactions: true },
       create: async () => {
         const options = { tableName: `Store "${++tables}"`, sweepInterval: 100 };
         return {

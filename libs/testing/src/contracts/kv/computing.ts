@@ -89,16 +89,19 @@ export function computing(suite: KvSuite): void {
       expect(await store.has('a')).toBe(false);
     });
 
-    it('gives and keeps what somebody sets meanwhile', async () => {
-      const { store } = await suite.scene();
-      const { fn, calls, go } = slow();
-      const computed = store.getOrSet('a', fn);
-      await eventually(() => calls() > 0);
-      await store.set('a', 'set');
-      go();
-      expect(await computed).toBe('set');
-      expect(await store.get('a')).toBe('set');
-      expect(await store.getOrSet('a', fn)).toBe('set');
+    it('gives and keeps what somebody sets meanwhile, here or elsewhere', async () => {
+      const { store, elsewhere } = await suite.scene();
+      for (const other of [store, await elsewhere()]) {
+        await store.delete('a');
+        const { fn, calls, go } = slow();
+        const computed = store.getOrSet('a', fn);
+        await eventually(() => calls() > 0);
+        await other.set('a', 'set');
+        go();
+        expect(await computed).toBe('set');
+        expect(await store.get('a')).toBe('set');
+        expect(await store.getOrSet('a', fn)).toBe('set');
+      }
     });
 
     it('does not bring back what was deleted meanwhile', async () => {

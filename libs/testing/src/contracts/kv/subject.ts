@@ -22,6 +22,8 @@ export interface KvContractOptions {
     query: boolean;
     /** A commit may have any keys; else those that share a hash tag, and others throw UnsupportedOperationError. */
     atomicAcrossKeys: boolean;
+    /** Calls join transactions, which `transaction` of the subject runs. Default: false. */
+    transactions?: boolean;
   };
 }
 
