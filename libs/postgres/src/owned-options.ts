@@ -1,4 +1,5 @@
 import { loadDriver, type DriverOptions, type Sql } from './driver.js';
+import { arrayTypesAreKnown } from './pool/array-types.js';
 import type { ParsedOptions } from './pool/pooled-connection.js';
 
 /** How an owned database is reached. */
@@ -7,8 +8,11 @@ export interface Target {
   options?: DriverOptions | undefined;
 }
 
-/** A postgres.js client, with our defaults where the options do not say otherwise. It connects when it is used. */
-export function createClient({ url, options = {} }: Target, prepare: boolean): Sql {
+/**
+ * The options as postgres.js reads them from a URL, the options and the environment, with our defaults where these say
+ * nothing.
+ */
+export function parseTarget({ url, options = {} }: Target, prepare: boolean): ParsedOptions {
   const postgres = loadDriver();
   const { types, ...others } = options;
   const merged: DriverOptions = {
@@ -21,18 +25,42 @@ export function createClient({ url, options = {} }: Target, prepare: boolean): S
     ...others,
     types: { bigint: postgres.BigInt, ...types },
   };
-  return url === undefined ? postgres(merged) : postgres(url, merged);
+  // A client connects when it is used, which this one never is.
+  const { options: parsed }: { options: unknown } =
+    url === undefined ? postgres(merged) : postgres(url, merged);
+  return parsed as ParsedOptions;
 }
 
-/** The options as postgres.js reads them from a URL, the options and the environment. */
-export function parseTarget(target: Target, prepare: boolean): ParsedOptions {
-  const { options }: { options: unknown } = createClient(target, prepare);
-  return options as ParsedOptions;
+/** An ordinary client of postgres.js, with its own pool. */
+export function createClient(parsed: ParsedOptions, overrides: DriverOptions = {}): Sql {
+  const fetchTypes = parsed.fetch_types && !arrayTypesAreKnown(parsed);
+  return loadParsed({ ...parsed, fetch_types: fetchTypes, ...overrides });
 }
 
-/** A client with the same options as another, but for `overrides`. It connects when it is used. */
+/** A client with the same options as another, but for `overrides`. */
 export function deriveClient({ options }: Sql, overrides: DriverOptions): Sql {
-  // postgres.js takes its own parsed options as they are.
-  const derived: Record<string, unknown> = { ...options, ...overrides };
-  return loadDriver()(derived as DriverOptions);
+  return loadParsed({ ...options, ...overrides });
+}
+
+/** postgres.js takes its own parsed options as they are. */
+function loadParsed(parsed: Record<string, unknown>): Sql {
+  return loadDriver()(parsed as DriverOptions);
+}
+
+const ADDRESS = new Set([
+  'host',
+  'hostname',
+  'port',
+  'path',
+  'database',
+  'db',
+  'user',
+  'username',
+  'password',
+  'pass',
+]);
+
+/** Options that leave the address and the credentials to a URL; postgres.js prefers the options'. */
+export function withoutAddress(options: DriverOptions = {}): DriverOptions {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !ADDRESS.has(name)));
 }

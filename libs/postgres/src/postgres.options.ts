@@ -1,11 +1,14 @@
 import { InvalidArgumentError, type Duration } from '@nestbox/core';
 import { isSql, type DriverOptions, type Sql } from './driver.js';
 
-/** How to reach PostgreSQL. Exactly one of `url`/`options`, `client` and `embedded` is needed. */
+/** How to reach PostgreSQL: by `url`, `options`, `client` or `embedded`. */
 export interface PostgresOptions {
   /** `postgres://user:password@host:port/database`; may list several hosts, separated by commas. */
   url?: string;
-  /** Options of postgres.js, beside or in place of `url`: host, port, database, user, password, ssl, max… */
+  /**
+   * Options of postgres.js, beside `url` or `embedded`, or alone: host, port, database, user, password, ssl, max… Its
+   * `transform` is for `Postgres.client` only.
+   */
   options?: DriverOptions;
   /**
    * A postgres.js client of yours. It is shared: never closed by us. It keeps its own pool, with postgres.js's own
@@ -34,13 +37,16 @@ export interface EmbeddedOptions {
  */
 export function checkOptions(given: PostgresOptions | string): PostgresOptions {
   const options = typeof given === 'string' ? { url: given } : given;
-  const { url, client, embedded } = options;
-  const ways = [url ?? options.options, client, embedded].filter((way) => way !== undefined).length;
-  if (ways !== 1) {
+  const { url, options: driver, client, embedded } = options;
+  const ways = [url, client, embedded].filter((way) => way !== undefined).length;
+  if (ways > 1 || (ways === 0 && driver === undefined)) {
     throw new InvalidArgumentError(
       'options',
-      'give exactly one of `url` (or `options`), `client` and `embedded`.',
+      'give exactly one of `url`, `client` and `embedded`, or `options` with the address.',
     );
+  }
+  if (client !== undefined && driver !== undefined) {
+    throw new InvalidArgumentError('options.options', 'is of no use beside `client`, which has its own.');
   }
   if (client !== undefined && !isSql(client)) {
     throw new InvalidArgumentError(
@@ -48,5 +54,19 @@ export function checkOptions(given: PostgresOptions | string): PostgresOptions {
       'is not a client of the postgres package (postgres.js).',
     );
   }
+  if (client !== undefined && renamesColumns(client)) {
+    throw new InvalidArgumentError(
+      'options.client',
+      'has a `transform` that changes columns or rows, which our own statements rely on. Pass one without.',
+    );
+  }
   return options;
+}
+
+function renamesColumns({ options: { transform } }: Sql): boolean {
+  return (
+    transform.column.from !== undefined ||
+    transform.row.from !== undefined ||
+    transform.value.from !== undefined
+  );
 }

@@ -11,9 +11,10 @@ import type { DriverOptions, Row, Sql } from './driver.js';
 import { EmbeddedServer } from './embedded/embedded-server.js';
 import { Leases } from './leases.js';
 import { Listener, type Listening, type ListenerState } from './listener.js';
-import { createClient, deriveClient, parseTarget, type Target } from './owned-options.js';
+import { createClient, deriveClient, parseTarget, withoutAddress, type Target } from './owned-options.js';
 import { ConnectionPool } from './pool/connection-pool.js';
 import type { Database, PoolFigures } from './pool/database.js';
+import type { ParsedOptions } from './pool/pooled-connection.js';
 import { SharedClient } from './pool/shared-client.js';
 import { EmbeddedPostgresError } from './postgres.errors.js';
 import { checkOptions, type PostgresOptions } from './postgres.options.js';
@@ -36,6 +37,7 @@ export class Postgres {
   readonly #ambient: AmbientTransaction<Transaction> = new AsyncLocalStorage();
   readonly #server: EmbeddedServer | undefined;
   #target: Target;
+  #parsed: ParsedOptions | undefined;
   #database: Database | undefined;
   #starting: Promise<Database> | undefined;
   #ready: Promise<void> | undefined;
@@ -66,7 +68,7 @@ export class Postgres {
    */
   get client(): Sql {
     if (this.#closed) throw new ClosedError('Postgres');
-    this.#client ??= createClient(this.#knownTarget(), this.#prepare);
+    this.#client ??= createClient(this.#parsedOptions());
     return this.#client;
   }
 
@@ -243,18 +245,22 @@ export class Postgres {
 
   async #start(): Promise<Database> {
     this.#assertOpen();
-    if (this.#server !== undefined) this.#target = { url: await runInRootScope(() => this.#server!.start()) };
-    const { client } = this.#options;
+    const { client, options } = this.#options;
+    if (this.#server !== undefined) {
+      const url = await runInRootScope(() => this.#server!.start());
+      this.#target = { url, options: withoutAddress(options) };
+    }
     this.#database =
       client === undefined
-        ? new ConnectionPool(parseTarget(this.#target, this.#prepare), this.#prepare)
+        ? new ConnectionPool(this.#parsedOptions(), this.#prepare)
         : new SharedClient(client, this.#prepare);
     return this.#database;
   }
 
   async #close(): Promise<void> {
-    // These still have something to send.
-    await Promise.all([this.#leases?.close(), this.#wakeup?.close()]);
+    // Leases tell others that they are free, which is a wake-up to send.
+    await this.#leases?.close();
+    await this.#wakeup?.close();
     this.#closed = true;
     await this.#listener?.close();
     const owned = this.#options.client === undefined ? this.#client : undefined;
@@ -285,14 +291,16 @@ export class Postgres {
     await this.#open();
     const { client, listenUrl } = this.#options;
     if (client !== undefined && listenUrl === undefined) return deriveClient(client, overrides);
-    const { url, options } = this.#knownTarget();
-    return createClient({ url: listenUrl ?? url, options: { ...options, ...overrides } }, this.#prepare);
+    if (listenUrl === undefined) return createClient(this.#parsedOptions(), overrides);
+    const options = withoutAddress(this.#options.options);
+    return createClient(parseTarget({ url: listenUrl, options }, this.#prepare), overrides);
   }
 
-  #knownTarget(): Target {
+  #parsedOptions(): ParsedOptions {
     if (this.#server !== undefined && this.#target.url === undefined) {
       throw new EmbeddedPostgresError('it is not running yet; await postgres.init() first.');
     }
-    return this.#target;
+    this.#parsed ??= parseTarget(this.#target, this.#prepare);
+    return this.#parsed;
   }
 }

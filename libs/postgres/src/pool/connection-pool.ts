@@ -5,7 +5,7 @@ import { UnsafeTransactionError, isConnectionLost } from '../postgres.errors.js'
 import { connect } from './connect.js';
 import type { BegunConnection, Database, PoolFigures } from './database.js';
 import type { ParsedOptions, PooledConnection } from './pooled-connection.js';
-import { commit, type StatementResult } from './statement.js';
+import { commit } from './statement.js';
 
 interface Waiter {
   resolve(connection: PooledConnection): void;
@@ -58,14 +58,11 @@ export class ConnectionPool implements Database {
     const connection = await this.acquire();
     try {
       const results = await connection.run(text, params);
-      if (leavesTransactionOpen(results)) {
-        connection.destroy();
-        throw new UnsafeTransactionError();
-      }
+      if (mayBegin(text, params) && (await isInTransaction(connection))) throw new UnsafeTransactionError();
       return results.at(-1) ?? [];
     } catch (error) {
-      // A text of several statements may have failed after its BEGIN.
-      if (params.length === 0 && /\b(?:begin|start)\b/i.test(text)) connection.destroy();
+      // It may have failed after its BEGIN.
+      if (mayBegin(text, params)) connection.destroy();
       throw error;
     } finally {
       this.release(connection);
@@ -235,11 +232,13 @@ export class ConnectionPool implements Database {
   }
 }
 
-function leavesTransactionOpen(results: readonly StatementResult[]): boolean {
-  let open = false;
-  for (const { command } of results) {
-    if (command === 'BEGIN' || command === 'START TRANSACTION') open = true;
-    else if (command === 'COMMIT' || command === 'ROLLBACK') open = false;
-  }
-  return open;
+/** Only a text without parameters may hold several statements, and BEGIN takes none. */
+function mayBegin(text: string, params: readonly unknown[]): boolean {
+  return params.length === 0 && /\b(?:begin|start)\b/i.test(text);
+}
+
+/** A statement that is a transaction of its own begins when that begins. */
+async function isInTransaction(connection: PooledConnection): Promise<boolean> {
+  const [rows] = await connection.run('select now() <> statement_timestamp() as answer', []);
+  return rows?.[0]?.['answer'] === true;
 }

@@ -1,10 +1,13 @@
 import type { Socket } from 'node:net';
 import { loadDriver, type DriverOptions, type Sql } from '../driver.js';
+import { ARRAY_TYPES, addArrayTypes, type TypeTables } from './array-types.js';
 import { execute, type StatementResult } from './statement.js';
 import { openSocket, type Place } from './socket.js';
 
 /** The options of postgres.js after it has parsed them, as far as we read them. */
-export interface ParsedOptions {
+export interface ParsedOptions extends TypeTables {
+  pass: string | (() => string | Promise<string>);
+  fetch_types: boolean;
   host: string[];
   port: number[];
   path: string | false;
@@ -35,7 +38,7 @@ export class PooledConnection {
   private endReason: Error | undefined;
   private rejectRunning: ((reason: Error) => void) | undefined;
   private socket: Socket | undefined;
-  private readonly sql: Sql;
+  private sql: Sql | undefined;
 
   constructor(
     private readonly options: ParsedOptions,
@@ -45,17 +48,6 @@ export class PooledConnection {
     this.ended = new Promise((resolve) => {
       this.resolveEnded = resolve;
     });
-    const own: Record<string, unknown> = {
-      ...options,
-      host: [place.host],
-      port: [place.port],
-      max: 1,
-      idle_timeout: null,
-      max_lifetime: null,
-      socket: () => this.openSocket(),
-      onclose: () => this.finish(closedByServer(place)),
-    };
-    this.sql = loadDriver()(own as DriverOptions);
     const { max_lifetime: lifetime } = options;
     const lifetimeS = typeof lifetime === 'function' ? lifetime() : lifetime;
     this.expiresAt = lifetimeS ? performance.now() + lifetimeS * 1000 : Infinity;
@@ -82,7 +74,26 @@ export class PooledConnection {
 
   /** Connects. @throws the reason why it could not */
   async open(): Promise<void> {
-    await this.run('select 1', []);
+    const { options } = this;
+    const pass = typeof options.pass === 'function' ? await options.pass() : options.pass;
+    const own: Record<string, unknown> = {
+      ...options,
+      pass,
+      host: [this.place.host],
+      port: [this.place.port],
+      max: 1,
+      fetch_types: false,
+      idle_timeout: null,
+      max_lifetime: null,
+      // The names of columns and values of a `transform` are for the raw client only: what reads our rows expects
+      // them as they are.
+      transform: { undefined: undefined, column: {}, value: {}, row: {} },
+      socket: () => this.openSocket(),
+      onclose: () => this.finish(closedByServer(this.place)),
+    };
+    if (this.endReason === undefined) this.sql = loadDriver()(own as DriverOptions);
+    const results = await this.run(options.fetch_types ? ARRAY_TYPES : 'select 1', []);
+    if (options.fetch_types) addArrayTypes(options, results.at(-1)!);
     this.isFresh = true;
   }
 
@@ -90,12 +101,13 @@ export class PooledConnection {
    * Runs a text; see {@link execute}. Any failure but an error of the statement itself ends the connection.
    */
   async run(text: string, params: readonly unknown[]): Promise<StatementResult[]> {
-    if (this.endReason !== undefined) throw this.endReason;
+    const { sql, endReason } = this;
+    if (endReason !== undefined || sql === undefined) throw endReason ?? closedByUs();
     this.isFresh = false;
     try {
       return await new Promise((resolve, reject) => {
         this.rejectRunning = reject;
-        execute(this.sql, text, params, this.prepare).then(resolve, reject);
+        execute(sql, text, params, this.prepare).then(resolve, reject);
       });
     } catch (error) {
       if (!isStatementError(error)) this.finish(error instanceof Error ? error : new Error(String(error)));
@@ -105,10 +117,14 @@ export class PooledConnection {
     }
   }
 
-  /** Ends it politely where it is idle. May be called twice. */
+  /** Ends it politely, when nothing is under way. May be called twice. */
   async close(): Promise<void> {
-    if (this.endReason === undefined) await this.sql.end({ timeout: 1 });
-    this.finish(closedByUs());
+    if (this.endReason !== undefined) return;
+    this.endReason = closedByUs();
+    this.stopIdling();
+    await this.sql?.end({ timeout: 1 });
+    this.socket?.destroy();
+    this.resolveEnded(this.endReason);
   }
 
   /** Ends it at once; the statement under way, if any, is rejected. */
@@ -123,7 +139,7 @@ export class PooledConnection {
     this.socket?.destroy();
     this.rejectRunning?.(reason);
     // Settles what postgres.js still holds, which has been reported already.
-    this.sql.end({ timeout: 0 }).catch(() => undefined);
+    this.sql?.end({ timeout: 0 }).catch(() => undefined);
     this.resolveEnded(reason);
   }
 
@@ -141,9 +157,7 @@ export class PooledConnection {
 
 /** An error of PostgreSQL after which the session goes on. */
 function isStatementError(error: unknown): boolean {
-  return (
-    error instanceof Error && 'severity_local' in error && 'severity' in error && error.severity === 'ERROR'
-  );
+  return typeof error === 'object' && error !== null && 'severity' in error && error.severity === 'ERROR';
 }
 
 function closedByServer({ host, port, path }: Place): Error {
