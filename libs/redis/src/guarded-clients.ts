@@ -7,6 +7,8 @@ import type { WaitingRoom } from './waiting-room.js';
 /** The stream that ioredis passes for commands of a pipeline. */
 type PipelineStream = Parameters<SingleClient['sendCommand']>[1];
 
+type CommandItem = Parameters<SingleClient['handleReconnection']>[1];
+
 interface GuardedClients {
   Single: new (options: SingleOptions, room: WaitingRoom, server: string) => SingleClient;
   Cluster: new (
@@ -48,7 +50,9 @@ function define(driver: Driver): GuardedClients {
     }
 
     override sendCommand(command: Command, stream?: PipelineStream): unknown {
-      if (this.status === 'connect' && HANDSHAKE.has(command.name)) return super.sendCommand(command, stream);
+      if (this.status === 'connect' && stream === undefined && HANDSHAKE.has(command.name)) {
+        return super.sendCommand(command, stream);
+      }
       translateRejection(command, this.#server, this.#room);
       if ((this.status === 'ready' && !this.#room.isOccupied) || this.status === 'end') {
         return super.sendCommand(command, stream);
@@ -59,6 +63,18 @@ function define(driver: Driver): GuardedClients {
         stream,
       );
       return command.promise;
+    }
+
+    override handleReconnection(error: Error, item: CommandItem): void {
+      // Sent again by itself, a command of a transaction would run outside of it.
+      const inTransaction = 'inTransaction' in item.command && item.command.inTransaction === true;
+      if (inTransaction && error.message.startsWith('READONLY')) {
+        item.command.reject(error);
+        this.#room.hold();
+        this.disconnect(true);
+      } else {
+        super.handleReconnection(error, item);
+      }
     }
 
     override disconnect(reconnect = false): void {

@@ -1,7 +1,7 @@
 import { runInRootScope } from '@nestbox/core';
 import type { SingleClient } from './driver.js';
 
-/** So many looks in a row must find nothing. */
+/** So many looks in a row must find nothing new, after one that may find what came before the silence. */
 const LOOKS = 4;
 
 /**
@@ -31,7 +31,7 @@ export function watchForSilence(client: SingleClient, timeoutMs: number): void {
   const start = (): void => {
     received = -1;
     silentLooks = 0;
-    timer ??= runInRootScope(() => setInterval(look, timeoutMs / LOOKS)).unref();
+    timer ??= runInRootScope(() => setInterval(look, timeoutMs / (LOOKS + 1))).unref();
   };
   const stop = (): void => {
     clearInterval(timer);

@@ -216,15 +216,30 @@ describe('a network that loses connections', () => {
 });
 
 describe('a master that became a replica', () => {
-  it('is left for the new master, and the refused commands are sent there', async () => {
+  it.each([true, false])(
+    'is left for the new master, and the refused commands are sent there (pipelined automatically: %s)',
+    async (auto) => {
+      await using replica = await startRedis({ settings: { replicaof: `127.0.0.1 ${server.port}` } });
+      // Stands for a name that leads to the new master after the failover.
+      const proxy = open(await startProxy(replica.port));
+      const redis = open(new Redis({ port: proxy.port, enableAutoPipelining: auto }));
+      await redis.connect();
+      proxy.redirect(server.port);
+      const writes = Array.from({ length: 10 }, (_, i) => redis.client.set(`moved:${i}`, 'x'));
+      expect(await Promise.all(writes)).toEqual(writes.map(() => 'OK'));
+    },
+  );
+
+  it('never gets a transaction torn apart', async () => {
     await using replica = await startRedis({ settings: { replicaof: `127.0.0.1 ${server.port}` } });
-    // Stands for a name that leads to the new master after the failover.
     const proxy = open(await startProxy(replica.port));
-    const redis = open(new Redis({ port: proxy.port, enableAutoPipelining: false }));
-    await redis.connect();
+    const redis = open(new Redis({ port: proxy.port }));
+    await redis.client.get('a');
     proxy.redirect(server.port);
-    const writes = Array.from({ length: 10 }, (_, i) => redis.client.set(`moved:${i}`, 'x'));
-    expect(await Promise.all(writes)).toEqual(writes.map(() => 'OK'));
+    await expect(redis.client.multi().incr('torn').get('torn').incr('torn').exec()).rejects.toThrow(
+      /EXECABORT/,
+    );
+    expect(await eventually(() => redis.client.incr('torn'))).toBe(1);
   });
 
   it('is reported when there is no other', async () => {
