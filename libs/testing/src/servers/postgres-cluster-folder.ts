@@ -48,7 +48,7 @@ export async function accessibleBinDir(
   const installation = dirname(binDir);
   const copy = join(tmpdir(), `nestbox-postgres-${major}-${process.arch}-binaries`);
   const copiedBinDir = join(copy, basename(binDir));
-  if (await exists(copiedBinDir)) return copiedBinDir;
+  if (await isOurs(copiedBinDir)) return copiedBinDir;
   const draft = await mkdtemp(`${copy}-`);
   await cp(installation, draft, { recursive: true, verbatimSymlinks: true });
   await chmod(draft, 0o755);
@@ -57,7 +57,7 @@ export async function accessibleBinDir(
   } catch (error) {
     // Another process was quicker; its copy is as good.
     await rm(draft, { recursive: true, force: true });
-    if (!(await exists(copiedBinDir))) throw error;
+    if (!(await isOurs(copiedBinDir))) throw error;
   }
   return copiedBinDir;
 }
@@ -70,9 +70,10 @@ async function isOpenToOthers(folder: string): Promise<boolean> {
   }
 }
 
-async function exists(path: string): Promise<boolean> {
+/** Whether it is there and nobody else put it there: anybody may write to the temporary folder. */
+async function isOurs(path: string): Promise<boolean> {
   return stat(path).then(
-    () => true,
+    ({ uid }) => uid === process.getuid?.(),
     () => false,
   );
 }
