@@ -56,11 +56,11 @@ describe('Leases under attack', () => {
 
   it('takes the lease from a holder that was frozen, who knows at once and whose write is refused', async () => {
     await using frozen = await spawnFixture(new URL('./fixtures/lease-holder.mjs', import.meta.url), {
-      args: [database.url, name, '400'],
+      args: [database.url, name, '600'],
     });
     const { epoch } = await frozen.waitFor<{ type: string; epoch: string }>('acquired');
     // Longer than its time to live: the heartbeat works.
-    await sleep(600);
+    await sleep(900);
     await expect(one.leases.acquire(name, { ttl: '10s' })).rejects.toBeInstanceOf(LeaseUnavailableError);
     frozen.freeze();
     const next = await one.leases.acquire(name, { ttl: '10s', wait: '10s' });
@@ -73,24 +73,24 @@ describe('Leases under attack', () => {
 
   it('takes the lease from a holder that was killed, once its time is up', async () => {
     const killed = await spawnFixture(new URL('./fixtures/lease-holder.mjs', import.meta.url), {
-      args: [database.url, name, '400'],
+      args: [database.url, name, '600'],
     });
     const { epoch } = await killed.waitFor<{ type: string; epoch: string }>('acquired');
     await killed.kill('SIGKILL');
     const start = performance.now();
     const next = await one.leases.acquire(name, { ttl: '10s', wait: '10s' });
-    expect(performance.now() - start).toBeLessThan(1_400);
+    expect(performance.now() - start).toBeLessThan(1_600);
     expect(next.epoch).toBeGreaterThan(BigInt(epoch));
   });
 
   it('keeps the lease while its connections are killed again and again', async () => {
     const lease = await one.leases.acquire(name, { ttl: 1_000, autoRenew: true });
-    for (let i = 0; i < 30; i++) {
+    for (let i = 0; i < 15; i++) {
       await two.query(
         `select pg_terminate_backend(pid) from pg_stat_activity
           where datname = current_database() and pid <> pg_backend_pid()`,
       );
-      await sleep(50);
+      await sleep(100);
       const { held } = lease;
       // What the holder believes is never more than what the database grants.
       if (held) await assertLease(two, lease);

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jest } from '@jest/globals';
 import { ClosedError, InvalidArgumentError } from '@nestbox/core';
@@ -6,6 +7,7 @@ import {
   LeaseExpiredError,
   LeaseUnavailableError,
   Migrations,
+  OrderedLog,
   Postgres,
   type Lease,
 } from '@nestbox/postgres';
@@ -106,7 +108,7 @@ describe('Leases', () => {
     const start = performance.now();
     await lease.release();
     expect((await waiting).epoch).toBeGreaterThan(lease.epoch);
-    expect(performance.now() - start).toBeLessThan(500);
+    expect(performance.now() - start).toBeLessThan(700);
   });
 
   it('passes on at once when its holder is closed', async () => {
@@ -117,7 +119,7 @@ describe('Leases', () => {
     const start = performance.now();
     await one.close();
     await waiting;
-    expect(performance.now() - start).toBeLessThan(500);
+    expect(performance.now() - start).toBeLessThan(700);
   });
 
   it('stops waiting when the time is up, the signal aborts, or it is closed', async () => {
@@ -180,8 +182,8 @@ describe('Leases', () => {
   });
 
   it('is renewed by a heartbeat for as long as it is not released', async () => {
-    const lease = await one.leases.acquire(name, { ttl: 300, autoRenew: true });
-    await sleep(900);
+    const lease = await one.leases.acquire(name, { ttl: 600, autoRenew: true });
+    await sleep(1_300);
     expect(lease.held).toBe(true);
     expect((await row()).epoch).toBe(String(lease.epoch));
     await lease.release();
@@ -292,6 +294,33 @@ describe('Leases', () => {
       }
     } finally {
       await Promise.all(strict.map((each) => each.close()));
+    }
+  });
+
+  it('needs no more privileges than the documentation says', async () => {
+    const guide = readFileSync(new URL('../../../docs/postgres-primitives.md', import.meta.url), 'utf8');
+    const grants = /```sql\n(grant [^`]*)```/.exec(guide)![1]!;
+    const role = `app_${database.name}`;
+    await one.query(`create role ${role} login; ${grants.replaceAll('to app', `to ${role}`)}`);
+    const url = new URL(database.url);
+    url.username = role;
+    const app = new Postgres({ url: url.href, options: { max: 2 } });
+    try {
+      await Migrations.ofFoundation(app).check();
+      const lease = await app.leases.acquire(name, { ttl: 50 });
+      await lease.renew();
+      await lease.assertHeld();
+      const next = await app.leases.acquire(name, { ttl: '10s', wait: '5s' });
+      await next.release();
+      await app.query(`select nestbox.sweep_leases('1 hour', 10)`);
+      await one.query(`
+        create sequence of_app minvalue 0 start 0; select nextval('of_app');
+        grant usage on sequence of_app to ${role}`);
+      await app.query(`select nestbox.enter_log('of_app'), nextval('of_app')`);
+      await new OrderedLog(app, { sequence: { schema: 'public', name: 'of_app' } }).watermark();
+    } finally {
+      await app.close();
+      await one.query(`drop owned by ${role}; drop role ${role}`);
     }
   });
 });
