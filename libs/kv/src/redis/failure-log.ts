@@ -1,7 +1,10 @@
 import { Logger } from '@nestjs/common';
 import { messageOf } from '@nestbox/core';
 
-/** Tells once that work in the background fails, and once that it goes on. */
+/**
+ * Tells once that work in the background fails, and once that it goes on. A lost connection is left to
+ * `@nestbox/redis`, which tells of it.
+ */
 export class FailureLog {
   private readonly logger = new Logger('NestboxKvRedis');
   private failing = false;
@@ -10,7 +13,7 @@ export class FailureLog {
   constructor(private readonly what: string) {}
 
   failed(error: unknown): void {
-    if (this.failing) return;
+    if (this.failing || (error as { code?: unknown } | undefined)?.code === 'REDIS_UNAVAILABLE') return;
     this.failing = true;
     this.logger.warn(`${this.what} fails and is tried again: ${messageOf(error)}`);
   }

@@ -15,6 +15,21 @@ export class CatchUpError extends Error {
   }
 }
 
+export interface FeedCursorOptions {
+  /** Whether the feed is about the key. */
+  isWanted(key: string): boolean;
+  /** Called when there is something to take. */
+  onChanges(): void;
+  /** Up to which revision the tail has handed over what there is. */
+  tailHorizon(): bigint;
+}
+
+/** Changes of wanted keys, and whether any were looked at. */
+export interface TakenChanges {
+  changes: LoggedChange[];
+  advanced: boolean;
+}
+
 /**
  * A feed's place in the changes.
  *
@@ -24,46 +39,39 @@ export class CatchUpError extends Error {
  */
 export class FeedCursor {
   private state: 'joining' | 'live' | 'behind' = 'joining';
+  /** While joining all changes, then those of wanted keys. */
   private waiting: LoggedChange[] = [];
   private chars = 0;
-  /** By shard, what was taken last. */
-  private positions: LogPosition[] = [];
+  /** By shard: no wanted change up to here is left to take. */
+  private taken: LogPosition[] = [];
+  /** By shard: all changes up to here have been looked at. */
+  private seen: LogPosition[] = [];
+  private missed: RevisionTrimmedError | undefined;
   private reader: MergedReader | undefined;
 
-  /**
-   * @param wake called when there is something to take
-   * @param tailHorizon up to which revision the tail has handed over what there is
-   */
   constructor(
     private readonly log: RedisChangeLog,
-    private readonly wake: () => void,
-    private readonly tailHorizon: () => bigint,
+    private readonly options: FeedCursorOptions,
   ) {}
 
-  get isBehind(): boolean {
-    return this.state === 'behind';
-  }
-
   get hasChanges(): boolean {
-    return this.isBehind || this.waiting.length > 0;
+    return this.state === 'behind' || this.waiting.length > 0 || this.missed !== undefined;
   }
 
   /** Starts after positions: the newest ones, got since it was created, or older ones. */
   start(positions: readonly LogPosition[], areNewest: boolean): void {
-    this.positions = [...positions];
+    this.taken = [...positions];
     if (areNewest && this.state === 'joining') this.goLive();
     else this.fallBehind();
   }
 
   /** New changes, in order. */
   offer(changes: readonly LoggedChange[]): void {
-    if (this.isBehind) return;
-    for (const change of changes) {
-      this.waiting.push(change);
-      this.chars += charsOf(change);
-    }
+    if (this.state === 'behind' || this.missed !== undefined) return;
+    if (this.state === 'live') this.look(changes);
+    else this.keep(changes);
     if (this.waiting.length > MAX_WAITING || this.chars > MAX_WAITING_CHARS) this.fallBehind();
-    this.wake();
+    if (this.hasChanges) this.options.onChanges();
   }
 
   /**
@@ -71,59 +79,90 @@ export class FeedCursor {
    *
    * @throws RevisionTrimmedError when some were missed, CatchUpError when Redis cannot be asked now
    */
-  async take(): Promise<LoggedChange[]> {
-    if (this.isBehind) return this.catchUp();
+  async take(): Promise<TakenChanges> {
+    if (this.state === 'behind') return this.catchUp();
+    if (this.waiting.length === 0 && this.missed !== undefined) throw this.missed;
     const changes = this.waiting.splice(0, READ_CHANGES);
-    for (const change of changes) this.chars -= charsOf(change);
-    this.advance(changes);
-    return changes;
+    for (const change of changes) {
+      this.chars -= charsOf(change);
+      this.taken[change.shard] = change;
+    }
+    if (this.waiting.length === 0) this.taken = [...this.seen];
+    return { changes, advanced: changes.length > 0 };
   }
 
-  private async catchUp(): Promise<LoggedChange[]> {
-    this.reader ??= new MergedReader(this.log, this.positions);
+  private async catchUp(): Promise<TakenChanges> {
+    this.reader ??= new MergedReader(this.log, this.taken);
     this.state = 'joining';
-    const tailHorizon = this.tailHorizon();
+    const tailHorizon = this.options.tailHorizon();
     try {
       const page = await this.reader.read().catch((error: unknown) => {
         throw new CatchUpError(error);
       });
-      this.advance(page.changes);
+      for (const change of page.changes) this.advance(this.taken, change);
       // Further changes come from the tail, which hands over what is beyond its horizon.
-      if (!page.more && page.horizon >= tailHorizon && this.stillJoining()) this.goLive();
-      return page.changes;
+      if (!page.more && page.horizon >= tailHorizon && this.isJoining()) this.goLive();
+      return {
+        changes: page.changes.filter(({ key }) => this.options.isWanted(key)),
+        advanced: page.changes.length > 0,
+      };
     } finally {
-      if (this.stillJoining()) this.fallBehind();
+      if (this.isJoining()) this.fallBehind();
     }
   }
 
   /** Whether it has not fallen behind again, because too much came meanwhile. */
-  private stillJoining(): boolean {
+  private isJoining(): boolean {
     return this.state === 'joining';
   }
 
-  private advance(changes: readonly LoggedChange[]): void {
-    for (const change of changes) {
-      const { revision, number } = this.positions[change.shard]!;
-      // A lower number than expected is that of a replica which was promoted before it had all changes.
-      if (change.number > number + 1n) {
-        const compose = (of: bigint): bigint => composeRevision(of, change.shard, this.positions.length);
-        throw new RevisionTrimmedError(compose(revision + 1n), compose(change.revision));
-      }
-      this.positions[change.shard] = change;
-    }
-  }
-
   private goLive(): void {
+    const offered = this.waiting.filter(({ shard, revision }) => revision > this.taken[shard]!.revision);
+    this.forget();
     this.state = 'live';
     this.reader = undefined;
-    this.waiting = this.waiting.filter(({ shard, revision }) => revision > this.positions[shard]!.revision);
-    this.chars = this.waiting.reduce((sum, change) => sum + charsOf(change), 0);
+    this.seen = [...this.taken];
+    this.look(offered);
   }
 
   private fallBehind(): void {
+    this.forget();
     this.state = 'behind';
+  }
+
+  private forget(): void {
     this.waiting = [];
     this.chars = 0;
+  }
+
+  private look(changes: readonly LoggedChange[]): void {
+    try {
+      for (const change of changes) {
+        this.advance(this.seen, change);
+        if (this.options.isWanted(change.key)) this.keep([change]);
+      }
+    } catch (error) {
+      this.missed = error as RevisionTrimmedError;
+    }
+    if (this.waiting.length === 0) this.taken = [...this.seen];
+  }
+
+  private keep(changes: readonly LoggedChange[]): void {
+    for (const change of changes) {
+      this.waiting.push(change);
+      this.chars += charsOf(change);
+    }
+  }
+
+  /** @throws RevisionTrimmedError when there were changes in between */
+  private advance(positions: LogPosition[], change: LoggedChange): void {
+    const { revision, number } = positions[change.shard]!;
+    // A lower number than expected is that of a replica which was promoted before it had all changes.
+    if (change.number > number + 1n) {
+      const compose = (of: bigint): bigint => composeRevision(of, change.shard, positions.length);
+      throw new RevisionTrimmedError(compose(revision + 1n), compose(change.revision));
+    }
+    positions[change.shard] = change;
   }
 }
 

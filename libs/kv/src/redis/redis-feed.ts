@@ -10,14 +10,13 @@ import { parseChange } from './stored-text.js';
 const JOIN_PAUSE_MS = 10;
 
 export interface RedisFeedOptions {
-  prefix: string;
   /** Lower revisions are not delivered. */
   fromRevision: bigint | undefined;
   shardCount: number;
   onClose(): void;
 }
 
-/** The changes of keys with a prefix. */
+/** Changes, as its cursor selects them. */
 export class RedisFeed implements ChangeFeed {
   private readonly failures = new FailureLog('Catching up with changes in Redis');
   private readonly pause = new Pause();
@@ -26,11 +25,12 @@ export class RedisFeed implements ChangeFeed {
 
   constructor(private readonly options: RedisFeedOptions) {}
 
-  /** Gives it its cursor, which calls {@link wake}. */
+  /** Gives it its cursor. */
   start(cursor: FeedCursor): void {
     this.cursor = cursor;
   }
 
+  /** There may be changes to read. */
   wake(): void {
     this.pause.end();
   }
@@ -40,14 +40,13 @@ export class RedisFeed implements ChangeFeed {
       if (this.closed !== undefined) throw this.closed;
       const cursor = this.cursor!;
       try {
-        const taken = await cursor.take();
+        const { changes, advanced } = await cursor.take();
         failures = 0;
         this.failures.succeeded();
-        const changes = this.select(taken);
-        if (changes.length > 0) return changes;
-        if (!this.isOpen()) continue;
-        if (!cursor.hasChanges) await this.pause.wait();
-        else if (taken.length === 0) await this.pause.wait(JOIN_PAUSE_MS);
+        const wanted = this.parse(changes);
+        if (wanted.length > 0) return wanted;
+        if (!this.isOpen() || advanced) continue;
+        await this.pause.wait(cursor.hasChanges ? JOIN_PAUSE_MS : Infinity);
       } catch (error) {
         if (!(error instanceof CatchUpError)) throw error;
         // Its place is kept, so that nothing is lost when Redis comes back.
@@ -74,10 +73,9 @@ export class RedisFeed implements ChangeFeed {
     return this.closed === undefined;
   }
 
-  private select(taken: readonly LoggedChange[]): StoredChange[] {
-    const { prefix, fromRevision = 0n, shardCount } = this.options;
-    return taken.flatMap(({ shard, revision, key, text }) => {
-      if (!key.startsWith(prefix)) return [];
+  private parse(changes: readonly LoggedChange[]): StoredChange[] {
+    const { fromRevision = 0n, shardCount } = this.options;
+    return changes.flatMap(({ shard, revision, key, text }) => {
       const composed = composeRevision(revision, shard, shardCount);
       return composed < fromRevision ? [] : [parseChange(key, text, composed)];
     });

@@ -4,7 +4,7 @@ import { InvalidArgumentError, parseDuration, type Duration } from '@nestbox/cor
 export interface RedisChangesOptions {
   /**
    * So many of the newest changes are kept, unless {@link maxBytes} is reached first. On a cluster each shard keeps its
-   * part, but at least 1,000. Default: 10,000.
+   * part, but at least 1,000. Default: 100,000.
    */
   maxLength?: number;
   /**
@@ -56,7 +56,7 @@ const MIN_SHARD_BYTES = 1024 * 1024;
 export function settingsOf(options: RedisAdapterOptions): RedisAdapterSettings {
   const { shards = 64, maxHistory = 1000, sweepInterval = '1s', tombstoneTtl = '1h' } = options;
   const changes = options.changes === false ? undefined : (options.changes ?? {});
-  const { maxLength = 10_000, maxBytes = 16 * 1024 * 1024, pollInterval = '100ms' } = changes ?? {};
+  const { maxLength = 100_000, maxBytes = 16 * 1024 * 1024, pollInterval = '100ms' } = changes ?? {};
   assertWhole(shards, 'options.shards', MAX_SHARDS);
   assertWhole(maxHistory, 'options.maxHistory');
   assertWhole(maxLength, 'options.changes.maxLength');

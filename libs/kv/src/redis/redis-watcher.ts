@@ -21,7 +21,6 @@ export class RedisWatcher {
   async open(prefix: string, fromRevision: bigint | undefined): Promise<ChangeFeed> {
     let cursor: FeedCursor | undefined;
     const feed: RedisFeed = new RedisFeed({
-      prefix,
       fromRevision,
       shardCount: this.log.shardCount,
       onClose: () => {
@@ -33,11 +32,11 @@ export class RedisWatcher {
     this.feeds.add(feed);
     try {
       const tail = await this.start();
-      cursor = new FeedCursor(
-        this.log,
-        () => feed.wake(),
-        () => tail.horizon,
-      );
+      cursor = new FeedCursor(this.log, {
+        isWanted: (key) => key.startsWith(prefix),
+        onChanges: () => feed.wake(),
+        tailHorizon: () => tail.horizon,
+      });
       // It listens before its positions are asked for, so that no change falls in between.
       this.cursors.add(cursor);
       if (fromRevision === undefined) cursor.start(await this.log.newest(), true);
