@@ -40,6 +40,7 @@ export type { EmbeddedOptions, PostgresOptions } from './postgres.options.js';
 export type { PoolFigures } from './pool/database.js';
 export { Postgres } from './postgres.js';
 export type { JoinedTransaction } from './run-transaction.js';
+export type { AmbientQueryable, Queryable, TransactionalQueryable } from './queryable.js';
 export { quoteIdentifier, textArray } from './sql-text.js';
 export type { TransactionConnection } from './transaction-connection.js';
 export { Transaction } from './transaction.js';

@@ -77,7 +77,10 @@ export class Lease {
     if (!this.held) throw new LeaseExpiredError(this.name, this.epoch);
   }
 
-  /** Lets others in at once. False when it had run out or was released before. */
+  /**
+   * Lets others in at once. False when it had run out or was released before. When it rejects, with the driver's
+   * error, the lease is over for this holder, and others can have it once its time is up.
+   */
   async release(): Promise<boolean> {
     const { held } = this;
     this.end('released');
