@@ -1,4 +1,5 @@
 import { eventually, startPostgres, type TestPostgres } from '@nestbox/testing';
+import { EventStream } from './support/event-stream.js';
 import { type Reply, type RunningShop, startShop } from './support/running-shop.js';
 
 let postgres: TestPostgres;
@@ -35,6 +36,7 @@ async function expectDownThenUp(
   comesBack: () => Promise<void>,
 ): Promise<void> {
   expect((await health()).json).toMatchObject(up);
+  await using stream = await EventStream.open(`${shop.url}/settings/stream`);
   await goesDown();
   try {
     for (let look = 0; look < 3; look++) {
@@ -57,6 +59,8 @@ async function expectDownThenUp(
   }
   await eventually(async () => expect((await health()).json).toMatchObject(up));
   expect((await shop.put('/products/after', { name: 'After', price: 1 })).status).toBeLessThan(300);
+  await shop.put('/settings/after', 'all');
+  await eventually(() => expect(stream.changes).toEqual([{ event: 'set', name: 'after', value: 'all' }]));
 }
 
 describe('The health of the shop', () => {

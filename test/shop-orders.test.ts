@@ -8,6 +8,8 @@ let database: TestDatabase;
 let postgres: Postgres;
 /** Two instances on one database. */
 let shops: [RunningShop, RunningShop];
+/** All that were started besides. */
+const started: RunningShop[] = [];
 
 beforeAll(async () => {
   database = await testDatabase();
@@ -19,7 +21,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await Promise.all((shops ?? []).map((shop) => shop[Symbol.asyncDispose]()));
+  await Promise.all([...(shops ?? []), ...started].map((shop) => shop[Symbol.asyncDispose]()));
   await postgres?.close();
   await database?.drop();
 });
@@ -207,7 +209,7 @@ describe('A shop that is killed', () => {
     const id = await stocked(5);
     const key = randomUUID();
     const body = { items: [{ productId: id, quantity: 1 }] };
-    const doomed = await startShop({ DATABASE_URL: database.url });
+    await using doomed = await startShop({ DATABASE_URL: database.url });
     let reply: Promise<Reply | undefined>;
     await postgres.transaction(async (transaction) => {
       // While this row is locked the order's transaction is open, with the key's record written.
@@ -227,6 +229,7 @@ describe('A shop that is killed', () => {
   it('at any time never loses or doubles an order', async () => {
     const id = await stocked(10_000);
     let doomed = await startShop({ DATABASE_URL: database.url });
+    started.push(doomed);
     const { port } = doomed;
     const killed = new AbortController();
     const placed: Reply[] = [];
@@ -247,10 +250,10 @@ describe('A shop that is killed', () => {
       await eventually(() => placed.length > before + 20);
       await doomed.process.kill('SIGKILL');
       doomed = await startShop({ DATABASE_URL: database.url, PORT: String(port) });
+      started.push(doomed);
     }
     killed.abort();
     await Promise.all(customers);
-    await doomed[Symbol.asyncDispose]();
     expect(new Set(placed.map(({ json }) => (json as Order).id)).size).toBe(placed.length);
     expect(await ordersOf(id)).toBe(placed.length);
     expect(await stockOf(id)).toBe(10_000 - placed.length);

@@ -106,7 +106,7 @@ describe('The seed command', () => {
   it('works beside a running shop and its embedded database, and without one', async () => {
     const env = { SHOP_DATA_DIR: join(folder, 'data') };
     expect(await seed(env)).toMatchObject({ code: 0 });
-    const embedded = await startShop(env);
+    await using embedded = await startShop(env);
     const ids = await idsOf(embedded);
     expect(ids.length).toBeGreaterThanOrEqual(300);
     const beside = await seed(env, await file([JSON.stringify({ id: 'beside', name: 'Beside', price: 1 })]));

@@ -74,11 +74,15 @@ export class RunningShop implements AsyncDisposable {
     return this;
   }
 
-  /** The text of its log's messages. */
+  /** The messages of its log, except for errors. */
   get log(): string[] {
-    return this.process.messages.map((line) =>
-      typeof line === 'object' && line !== null && 'message' in line ? String(line.message) : String(line),
-    );
+    return this.process.messages.map(messageOf);
+  }
+
+  /** What it has written to stderr: its log's errors, and what else there is. */
+  get errors(): string[] {
+    const lines = this.process.stderr.split('\n').filter((line) => line !== '');
+    return lines.map((line) => messageOf(parse(line) ?? line));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -117,6 +121,10 @@ export async function startShop(env: Record<string, string>): Promise<RunningSho
     await shop[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function messageOf(line: unknown): string {
+  return typeof line === 'object' && line !== null && 'message' in line ? String(line.message) : String(line);
 }
 
 function parse(text: string): unknown {

@@ -6,6 +6,7 @@ import { startShop } from './shop.js';
 
 const logger = new Logger('Shop');
 
+/** Undefined where it is not fit to start with, which was said. */
 function readConfig(): ShopConfig | undefined {
   try {
     return loadConfig(process.env);
@@ -16,46 +17,34 @@ function readConfig(): ShopConfig | undefined {
   }
 }
 
-async function main(): Promise<number | undefined> {
+/** Resolves when the process is asked to end. Asked again, it ends at once: somebody will not wait. */
+function askedToEnd(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let asked = false;
+    const onSignal = (signal: NodeJS.Signals): void => {
+      if (asked) process.exit(1);
+      asked = true;
+      resolve(signal);
+    };
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  });
+}
+
+/** Runs the shop to its end; resolves to the exit code. */
+async function main(): Promise<number> {
   const config = readConfig();
   if (config === undefined) return 1;
-  const starting = startShop(config);
-
-  const onSignal = (signal: NodeJS.Signals): void => {
-    // A second signal means that somebody will not wait.
-    process.once('SIGINT', () => process.exit(1)).once('SIGTERM', () => process.exit(1));
-    logger.log(`${signal} received: finishing requests in flight`);
-    void starting
-      .then((shop) => shop.stop())
-      .then(
-        (inTime) => {
-          logger.log('The shop is closed');
-          process.exit(inTime ? 0 : 1);
-        },
-        (error: unknown) => {
-          logger.error(
-            'The shop did not close cleanly',
-            error instanceof Error ? error.stack : String(error),
-          );
-          process.exit(1);
-        },
-      );
-  };
-  const signals = ['SIGINT', 'SIGTERM'] as const;
-  const once = (signal: NodeJS.Signals): void => {
-    for (const each of signals) process.off(each, once);
-    onSignal(signal);
-  };
-  for (const each of signals) process.on(each, once);
-
+  const end = askedToEnd();
   try {
-    await starting;
-    return undefined;
+    const shop = await startShop(config);
+    logger.log(`${await end} received: finishing the requests in flight`);
+    const inTime = await shop.stop();
+    logger.log('The shop is closed');
+    return inTime ? 0 : 1;
   } catch (error) {
     logger.fatal(messageOf(error));
     return 1;
   }
 }
 
-const exitCode = await main();
-if (exitCode !== undefined) process.exit(exitCode);
+process.exit(await main());

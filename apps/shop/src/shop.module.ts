@@ -2,7 +2,7 @@ import { KvModule } from '@nestbox/kv';
 import { PostgresModule } from '@nestbox/postgres';
 import { RedisModule } from '@nestbox/redis';
 import { type DynamicModule, Module, type ModuleMetadata } from '@nestjs/common';
-import { APP_FILTER, APP_INTERCEPTOR, APP_PIPE } from '@nestjs/core';
+import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { TerminusModule } from '@nestjs/terminus';
 import { Catalogue } from './catalogue/catalogue.js';
 import { CACHE, ProductCache } from './catalogue/product-cache.js';
@@ -11,7 +11,6 @@ import type { ShopConfig } from './config.js';
 import { HealthController } from './health/health.controller.js';
 import type { Readiness } from './health/readiness.js';
 import { READINESS, SHOP_CONFIG } from './tokens.js';
-import { DeadlineInterceptor } from './http/deadline.interceptor.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { SchemaPipe } from './http/schema.pipe.js';
 import { IndexController } from './index.controller.js';
@@ -19,6 +18,7 @@ import { IdempotentAnswers } from './orders/idempotent-answers.js';
 import { Orders } from './orders/orders.js';
 import { OrdersController } from './orders/orders.controller.js';
 import { SettingsController } from './settings/settings.controller.js';
+import { SettingsStreamController } from './settings/settings-stream.controller.js';
 import { SettingsStream } from './settings/settings-stream.js';
 import { Settings } from './settings/settings.js';
 
@@ -36,6 +36,7 @@ export class ShopModule {
         ProductsController,
         OrdersController,
         SettingsController,
+        SettingsStreamController,
         HealthController,
       ],
       providers: [
@@ -43,7 +44,6 @@ export class ShopModule {
         { provide: READINESS, useValue: readiness },
         { provide: APP_PIPE, useClass: SchemaPipe },
         { provide: APP_FILTER, useClass: ProblemFilter },
-        { provide: APP_INTERCEPTOR, useFactory: () => new DeadlineInterceptor(config.requestTimeoutMs) },
         Catalogue,
         ProductCache,
         IdempotentAnswers,
@@ -67,7 +67,7 @@ export function storage(config: ShopConfig): NonNullable<ModuleMetadata['imports
   if (redisUrl === undefined) return always;
   return [
     ...always,
-    RedisModule.forRoot({ url: redisUrl }),
+    RedisModule.forRoot({ url: redisUrl, startTimeout: false }),
     KvModule.forRoot({ name: CACHE, store: 'redis' }),
   ];
 }

@@ -1,8 +1,21 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Put, Query, Req, Res } from '@nestjs/common';
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  HttpCode,
+  Param,
+  Put,
+  Query,
+  Req,
+  Res,
+  UseInterceptors,
+} from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { Conditions } from '../http/conditional.js';
 import { entityTag, type Preconditions } from '../http/entity-tag.js';
+import { DeadlineInterceptor } from '../http/deadline.interceptor.js';
 import { notFound, preconditionFailed, ProblemError, validationProblem } from '../http/problem.js';
 import { text } from '../http/text.js';
 import { Catalogue } from './catalogue.js';
@@ -24,6 +37,7 @@ const listQuery = z.strictObject({
 });
 
 @Controller('products')
+@UseInterceptors(DeadlineInterceptor)
 export class ProductsController {
   constructor(private readonly catalogue: Catalogue) {}
 

@@ -1,23 +1,25 @@
-import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
-import { Reflector } from '@nestjs/core';
+import {
+  type CallHandler,
+  type ExecutionContext,
+  Inject,
+  Injectable,
+  type NestInterceptor,
+} from '@nestjs/common';
 import { type Observable, throwError, timeout } from 'rxjs';
+import type { ShopConfig } from '../config.js';
+import { SHOP_CONFIG } from '../tokens.js';
 import { unavailable } from './problem.js';
-
-/** Marks a handler whose answer may take for ever, such as a stream. */
-export const NoDeadline = Reflector.createDecorator<true>();
 
 /** Answers with 503 what a hanging database would otherwise keep waiting; what was asked may still happen. */
 @Injectable()
 export class DeadlineInterceptor implements NestInterceptor {
-  private readonly reflector = new Reflector();
+  constructor(@Inject(SHOP_CONFIG) private readonly config: Pick<ShopConfig, 'requestTimeoutMs'>) {}
 
-  constructor(private readonly timeoutMs: number) {}
-
-  intercept(context: ExecutionContext, next: CallHandler<unknown>): Observable<unknown> {
-    if (this.reflector.get(NoDeadline, context.getHandler())) return next.handle();
-    const detail = `There was no answer within ${this.timeoutMs} ms. What was asked may still happen; look, or retry.`;
+  intercept(_context: ExecutionContext, next: CallHandler<unknown>): Observable<unknown> {
+    const { requestTimeoutMs } = this.config;
+    const detail = `There was no answer within ${requestTimeoutMs} ms. What was asked may still happen; look, or retry.`;
     return next
       .handle()
-      .pipe(timeout({ first: this.timeoutMs, with: () => throwError(() => unavailable(detail)) }));
+      .pipe(timeout({ first: requestTimeoutMs, with: () => throwError(() => unavailable(detail)) }));
   }
 }

@@ -10,8 +10,8 @@ import { sendProblem } from './problem.filter.js';
 export function gate(readiness: Readiness) {
   return (_request: Request, response: Response, next: NextFunction): void => {
     if (readiness.phase === 'starting') {
-      const { problem, headers } = unavailable('The shop is still starting. Try again in a moment.');
-      sendProblem(response, problem, headers);
+      const { problem, headers } = unavailable('Try again in a moment.');
+      sendProblem(response, { ...problem, title: 'The shop is still starting.' }, headers);
       return;
     }
     if (readiness.phase === 'stopping') response.set('Connection', 'close');

@@ -1,4 +1,8 @@
-import type { StandardSchemaV1 } from '@standard-schema/spec';
+/** What any schema library finds (https://standardschema.dev). */
+export interface SchemaIssue {
+  readonly message: string;
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
 
 /** Where a value is wrong, and how. */
 export interface PlainIssue {
@@ -8,7 +12,7 @@ export interface PlainIssue {
 }
 
 /** What a schema found, with a fault of its own for each property that it does not know. */
-export function plainIssues(issues: readonly StandardSchemaV1.Issue[], root?: string): PlainIssue[] {
+export function plainIssues(issues: readonly SchemaIssue[], root?: string): PlainIssue[] {
   return issues.flatMap((issue) => {
     const path = root === undefined ? (issue.path ?? []) : [root, ...(issue.path ?? [])];
     const unknown = unknownKeys(issue);
@@ -21,14 +25,14 @@ export function plainIssues(issues: readonly StandardSchemaV1.Issue[], root?: st
 }
 
 /** Zod has one issue, at the object, for all properties that it does not know. */
-function unknownKeys(issue: StandardSchemaV1.Issue): string[] | undefined {
+function unknownKeys(issue: SchemaIssue): string[] | undefined {
   return 'code' in issue && issue.code === 'unrecognized_keys' && 'keys' in issue
     ? (issue.keys as string[])
     : undefined;
 }
 
 /** `['items', 0, 'price']` as `items[0].price`. */
-function formatPath(path: readonly (PropertyKey | StandardSchemaV1.PathSegment)[]): string {
+function formatPath(path: NonNullable<SchemaIssue['path']>): string {
   let text = '';
   for (const segment of path) {
     const key = typeof segment === 'object' ? segment.key : segment;

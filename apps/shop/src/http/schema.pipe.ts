@@ -1,6 +1,5 @@
 import { type ArgumentMetadata, Injectable, StandardSchemaValidationPipe } from '@nestjs/common';
-import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { plainIssues } from './issues.js';
+import { plainIssues, type SchemaIssue } from './issues.js';
 import { type Fault, ProblemError, validationProblem } from './problem.js';
 
 const PLACES: Record<ArgumentMetadata['type'], Fault['in']> = {
@@ -26,11 +25,7 @@ export class SchemaPipe extends StandardSchemaValidationPipe {
   }
 }
 
-function toFaults(
-  issues: readonly StandardSchemaV1.Issue[],
-  value: unknown,
-  { type, data }: ArgumentMetadata,
-): Fault[] {
+function toFaults(issues: readonly SchemaIssue[], value: unknown, { type, data }: ArgumentMetadata): Fault[] {
   const place = PLACES[type];
   if (type === 'body' && value === undefined) {
     return [{ in: place, path: place, message: 'is missing; send it as JSON.' }];

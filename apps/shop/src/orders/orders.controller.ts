@@ -1,12 +1,14 @@
-import { Body, Controller, Get, Headers, Param, Post, Res } from '@nestjs/common';
+import { Body, Controller, Get, Headers, Param, Post, Res, UseInterceptors } from '@nestjs/common';
 import type { Response } from 'express';
 import { filledText } from '../http/text.js';
+import { DeadlineInterceptor } from '../http/deadline.interceptor.js';
 import { notFound } from '../http/problem.js';
 import { parseIdempotencyKey } from './idempotency-key.js';
 import { type OrderRequest, orderRequest, toRepresentation } from './order.js';
 import { Orders } from './orders.js';
 
 @Controller('orders')
+@UseInterceptors(DeadlineInterceptor)
 export class OrdersController {
   constructor(private readonly orders: Orders) {}
 

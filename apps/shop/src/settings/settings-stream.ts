@@ -1,4 +1,5 @@
-import { type JsonValue } from '@nestbox/core';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { backoffMs, ClosedError, type JsonValue, messageOf } from '@nestbox/core';
 import { type Change, RevisionTrimmedError } from '@nestbox/kv';
 import { Inject, Injectable, Logger, type MessageEvent, type OnModuleDestroy } from '@nestjs/common';
 import { Observable, type Subscriber } from 'rxjs';
@@ -28,10 +29,16 @@ export class SettingsStream implements OnModuleDestroy {
   }
 
   /**
-   * The changes after a revision. Where those are no longer kept, one `reset` event has all settings instead,
-   * and the changes go on from there.
+   * The changes after a revision; by default, after now. Where those are not kept any more, or the revision is none
+   * of this database, one `reset` event has all settings instead, and the changes go on from there.
    */
-  eventsAfter(revision: bigint): Observable<MessageEvent> {
+  async eventsAfter(revision?: bigint): Promise<Observable<MessageEvent>> {
+    const current = await this.settings.revision();
+    const start = revision ?? current;
+    return this.events(start, start <= current);
+  }
+
+  private events(revision: bigint, isKnown: boolean): Observable<MessageEvent> {
     return new Observable((subscriber) => {
       if (this.stopping) {
         subscriber.complete();
@@ -41,9 +48,10 @@ export class SettingsStream implements OnModuleDestroy {
       const heartbeat = setInterval(() => subscriber.next({ comment: 'heartbeat' }), this.config.heartbeatMs);
       this.open.add(subscriber);
       this.logger.debug(`A stream was opened; ${this.open.size} are open.`);
-      subscriber.next({ comment: 'settings', retry: RECONNECT_MS });
+      // With the id a client that has seen no change yet still comes back to where it was.
+      subscriber.next({ comment: 'settings', id: String(revision), retry: RECONNECT_MS });
       // `pump` never rejects.
-      void this.pump(subscriber, revision, end.signal);
+      void this.pump(subscriber, isKnown ? revision : undefined, end.signal);
       return () => {
         clearInterval(heartbeat);
         end.abort();
@@ -53,32 +61,48 @@ export class SettingsStream implements OnModuleDestroy {
     });
   }
 
+  /**
+   * Never rejects: where the changes cannot be read, it tries again, as the client would.
+   *
+   * @param seen undefined where the client has to be told everything
+   */
   private async pump(
     subscriber: Subscriber<MessageEvent>,
-    revision: bigint,
+    seen: bigint | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    try {
-      let from = revision;
-      for (;;) {
-        try {
-          for await (const change of this.settings.changesAfter(from, signal))
-            subscriber.next(toEvent(change));
-          break;
-        } catch (error) {
-          if (!(error instanceof RevisionTrimmedError)) throw error;
-          const { settings, revision: current } = await this.settings.all();
-          subscriber.next({ type: 'reset', id: String(current), data: settings });
-          from = current;
+    for (let failures = 0; !signal.aborted;) {
+      try {
+        if (seen === undefined) {
+          const { settings, revision } = await this.settings.all();
+          seen = revision;
+          subscriber.next({ type: 'reset', id: String(revision), data: settings });
         }
+        for await (const change of this.settings.changesAfter(seen, signal)) {
+          subscriber.next(toEvent(change));
+          seen = change.revision;
+          failures = 0;
+        }
+        break;
+      } catch (error) {
+        if (error instanceof ClosedError) break;
+        if (error instanceof RevisionTrimmedError) {
+          seen = undefined;
+          continue;
+        }
+        if (++failures === 1) {
+          this.logger.warn(`A stream waits for the changes of settings: ${messageOf(error)}`);
+        }
+        await pause(backoffMs(failures, { baseMs: 100, maxMs: 2000 }), signal);
       }
-      subscriber.complete();
-    } catch (error) {
-      // The client reconnects, with the id of the last event it got.
-      if (!signal.aborted) this.logger.warn(`A stream was ended early: ${String(error)}`);
-      subscriber.complete();
     }
+    subscriber.complete();
   }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  // It rejects only when the signal ends it.
+  await sleep(ms, undefined, { signal, ref: false }).catch(() => undefined);
 }
 
 function toEvent(change: Change<JsonValue>): MessageEvent {

@@ -1,39 +1,21 @@
-import { InvalidArgumentError, type JsonValue } from '@nestbox/core';
-import {
-  Body,
-  Controller,
-  Delete,
-  Get,
-  Headers,
-  HttpCode,
-  type MessageEvent,
-  Param,
-  Put,
-  Query,
-  Res,
-  Sse,
-} from '@nestjs/common';
+import { type JsonValue } from '@nestbox/core';
+import { Body, Controller, Delete, Get, HttpCode, Param, Put, Res, UseInterceptors } from '@nestjs/common';
 import type { Response } from 'express';
-import type { Observable } from 'rxjs';
 import { z } from 'zod';
 import { Conditions } from '../http/conditional.js';
-import { NoDeadline } from '../http/deadline.interceptor.js';
+import { DeadlineInterceptor } from '../http/deadline.interceptor.js';
 import { entityTag, type Preconditions } from '../http/entity-tag.js';
 import { notFound } from '../http/problem.js';
 import { filledText } from '../http/text.js';
 import { Settings } from './settings.js';
-import { SettingsStream } from './settings-stream.js';
 
 const settingName = filledText(200);
 const anyJson = z.unknown().refine((value) => value !== undefined, 'is missing; send it as JSON.');
-const streamQuery = z.strictObject({ lastEventId: z.string('must be a revision.').optional() });
 
 @Controller('settings')
+@UseInterceptors(DeadlineInterceptor)
 export class SettingsController {
-  constructor(
-    private readonly settings: Settings,
-    private readonly streams: SettingsStream,
-  ) {}
+  constructor(private readonly settings: Settings) {}
 
   /** The header `Last-Event-ID` says from where on to stream, so that nothing is missed in between. */
   @Get()
@@ -41,22 +23,6 @@ export class SettingsController {
     const { settings, revision } = await this.settings.all();
     response.set({ 'Last-Event-ID': String(revision), 'Cache-Control': 'no-cache' });
     return settings;
-  }
-
-  @Sse('stream')
-  @NoDeadline(true)
-  async stream(
-    @Headers('last-event-id') header: string | undefined,
-    @Query({ schema: streamQuery }) { lastEventId }: z.output<typeof streamQuery>,
-  ): Promise<Observable<MessageEvent>> {
-    // What a browser sends when it reconnects is newer than the address it connected to at first.
-    if (header !== undefined && header !== '') {
-      return this.streams.eventsAfter(parseRevision(header, 'headers.last-event-id'));
-    }
-    if (lastEventId !== undefined && lastEventId !== '') {
-      return this.streams.eventsAfter(parseRevision(lastEventId, 'query.lastEventId'));
-    }
-    return this.streams.eventsAfter(await this.settings.revision());
   }
 
   @Put(':name')
@@ -79,11 +45,4 @@ export class SettingsController {
   ): Promise<void> {
     if (!(await this.settings.delete(name, conditions))) throw notFound('setting', name);
   }
-}
-
-/** @throws InvalidArgumentError */
-function parseRevision(text: string, path: string): bigint {
-  if (!/^\d{1,18}$/.test(text))
-    throw new InvalidArgumentError(path, 'must be the id of an event of this stream.');
-  return BigInt(text);
 }

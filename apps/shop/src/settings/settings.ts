@@ -4,8 +4,7 @@ import { Injectable } from '@nestjs/common';
 import { deleteEntry, putEntry } from '../http/conditional.js';
 import type { Preconditions } from '../http/entity-tag.js';
 
-/** The namespace of the settings in the shop's store. */
-export const SETTINGS = 'settings';
+const NAMESPACE = 'settings';
 
 /** Named values that the shop's people change while it runs, such as a banner. */
 @Injectable()
@@ -13,14 +12,14 @@ export class Settings {
   private readonly settings: KeyValueStore<JsonValue>;
 
   constructor(store: KeyValueStore) {
-    this.settings = store.namespace<JsonValue>(SETTINGS);
+    this.settings = store.namespace<JsonValue>(NAMESPACE);
   }
 
   /** All of them, and a revision at which all of them held: whoever watches from there on misses nothing. */
   async all(): Promise<{ settings: Record<string, JsonValue>; revision: bigint }> {
     // In this order: a change in between is in the values too, and seen again by who watches, which does no harm.
     const revision = await this.settings.revision();
-    return { settings: Object.fromEntries(Object.entries(await this.settings.getAll())), revision };
+    return { settings: await this.settings.getAll(), revision };
   }
 
   /** @throws ProblemError with 412 when the conditions do not hold */
