@@ -31,6 +31,7 @@ export class EmbeddedServer {
   private readonly dataDir: string;
   private readonly users: ServerUsers;
   private running: Postmaster | undefined;
+  private url: string | undefined;
   private readonly onExit = (): void => this.stopAtExit();
 
   /** @throws EmbeddedPostgresError under NODE_ENV=production; InvalidArgumentError */
@@ -58,6 +59,7 @@ export class EmbeddedServer {
    * @throws EmbeddedPostgresError; MissingDriverError
    */
   async start(): Promise<string> {
+    if (this.url !== undefined) return this.url;
     await mkdir(dirname(this.dataDir), { recursive: true });
     return this.locked(async () => {
       const user = await unprivilegedUser(this.dataDir);
@@ -73,7 +75,8 @@ export class EmbeddedServer {
       // A process that ends without `stop` leaves nothing behind, unless it is killed.
       process.once('exit', this.onExit);
       const password = await readFile(ownFiles(this.dataDir).password, 'utf8');
-      return `postgres://postgres:${password}@127.0.0.1:${this.running.port}/postgres`;
+      this.url = `postgres://postgres:${password}@127.0.0.1:${this.running.port}/postgres`;
+      return this.url;
     });
   }
 
@@ -87,6 +90,7 @@ export class EmbeddedServer {
         if (await servesData(pid, this.dataDir)) await stopServer(pid);
       }
       this.running = undefined;
+      this.url = undefined;
     });
   }
 
