@@ -56,16 +56,12 @@ export class ListenConnection {
    * @returns how many hosts there are
    */
   async open(attempt: number, timeoutMs: number): Promise<number> {
-    const {
-      host: hosts,
-      port: ports,
-      path,
-      socket,
-    } = (await this.createClient({})).options as unknown as ConnectionOptions;
+    const parsed: object = (await this.createClient({})).options;
+    const { host: hosts, port: ports, path, socket } = parsed as ConnectionOptions;
     const index = attempt % hosts.length;
     const host = hosts[index]!;
     const port = ports[index] ?? 5432;
-    const overrides = {
+    const overrides: object = {
       host: [host],
       port: [port],
       max: 1,
@@ -77,7 +73,7 @@ export class ListenConnection {
       onclose: () => this.fail(new Error('the server closed it')),
       socket: (options: unknown) => this.openSocket(host, port, path, socket && (() => socket(options))),
     };
-    const sql = await this.createClient(overrides as unknown as DriverOptions);
+    const sql = await this.createClient(overrides as DriverOptions);
     if (this.endReason === undefined) this.sql = sql;
     await this.run('select 1', timeoutMs);
     this.isOpen = true;
