@@ -1,4 +1,11 @@
-import { eventually, startRedis, testDatabase, type TestDatabase, type TestRedis } from '@nestbox/testing';
+import {
+  eventually,
+  freePort,
+  startRedis,
+  testDatabase,
+  type TestDatabase,
+  type TestRedis,
+} from '@nestbox/testing';
 import { type RunningShop, startShop } from './support/running-shop.js';
 
 let database: TestDatabase;
@@ -82,5 +89,29 @@ describe('The shop with a Redis', () => {
       await shops[0].get('/products/kept');
       expect(shops[0].log).toContain('The cache works again');
     });
+  });
+
+  it('starts also while that is gone', async () => {
+    const REDIS_URL = `redis://127.0.0.1:${await freePort()}`;
+    await using shop = await startShop({ DATABASE_URL: database.url, REDIS_URL });
+    expect((await shop.put('/products/alone', pen)).status).toBe(201);
+    expect((await shop.get('/products/alone')).json).toMatchObject(pen);
+    expect((await shop.get('/health')).json).toMatchObject({ status: 'degraded' });
+    expect(await shop.process.kill('SIGTERM')).toEqual({ code: 0, signal: null });
+  });
+
+  it('is not held up by one that hangs', async () => {
+    await shops[0].put('/products/hanging', pen);
+    await redis.freeze();
+    try {
+      // The first one waits for the timeout, after which the cache is left alone for a while.
+      expect((await shops[0].get('/products/hanging')).status).toBe(200);
+      const start = performance.now();
+      for (let i = 0; i < 5; i++) expect((await shops[0].get('/products/hanging')).status).toBe(200);
+      expect(performance.now() - start).toBeLessThan(1000);
+      expect((await shops[0].get('/health')).status).toBe(200);
+    } finally {
+      await redis.unfreeze();
+    }
   });
 });

@@ -1,11 +1,11 @@
 import { KvModule } from '@nestbox/kv';
 import { PostgresModule } from '@nestbox/postgres';
-import { RedisModule } from '@nestbox/redis';
-import { type DynamicModule, Module, type ModuleMetadata } from '@nestjs/common';
+import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { TerminusModule } from '@nestjs/terminus';
+import { CacheModule } from './catalogue/cache.module.js';
 import { Catalogue } from './catalogue/catalogue.js';
-import { CACHE, ProductCache } from './catalogue/product-cache.js';
+import { ProductCache } from './catalogue/product-cache.js';
 import { ProductsController } from './catalogue/products.controller.js';
 import type { ShopConfig } from './config.js';
 import { HealthController } from './health/health.controller.js';
@@ -28,9 +28,10 @@ export const TABLE = 'shop_kv';
 @Module({})
 export class ShopModule {
   static forRoot(config: ShopConfig, readiness: Readiness): DynamicModule {
+    const cache = config.redisUrl === undefined ? [] : [CacheModule.forRoot(config.redisUrl)];
     return {
       module: ShopModule,
-      imports: [...storage(config), TerminusModule.forRoot({ logger: false })],
+      imports: [...storage(config), ...cache, TerminusModule.forRoot({ logger: false })],
       controllers: [
         IndexController,
         ProductsController,
@@ -55,19 +56,9 @@ export class ShopModule {
   }
 }
 
-/** The connections and the stores on them, which the seed command uses too. */
-export function storage(config: ShopConfig): NonNullable<ModuleMetadata['imports']> {
-  const { databaseUrl, redisUrl, embeddedDataDir } = config;
+/** The database and the store in it, which the seed command uses too. */
+export function storage({ databaseUrl, embeddedDataDir }: ShopConfig): DynamicModule[] {
   const postgres =
     databaseUrl === undefined ? { embedded: { dataDir: embeddedDataDir } } : { url: databaseUrl };
-  const always = [
-    PostgresModule.forRoot(postgres),
-    KvModule.forRoot({ store: 'postgres', tableName: TABLE }),
-  ];
-  if (redisUrl === undefined) return always;
-  return [
-    ...always,
-    RedisModule.forRoot({ url: redisUrl, startTimeout: false }),
-    KvModule.forRoot({ name: CACHE, store: 'redis' }),
-  ];
+  return [PostgresModule.forRoot(postgres), KvModule.forRoot({ store: 'postgres', tableName: TABLE })];
 }
