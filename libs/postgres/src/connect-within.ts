@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClosedError, TimeoutError, backoffMs } from '@nestbox/core';
+import { withTimeout } from './with-timeout.js';
 import type { Database } from './pool/database.js';
 import { PostgresUnavailableError, isConnectionLost } from './postgres.errors.js';
 
@@ -13,7 +14,7 @@ export async function connectWithin(database: Database, timeoutMs: number): Prom
   const deadline = performance.now() + timeoutMs;
   for (let attempt = 1; ; attempt++) {
     try {
-      await within(deadline - performance.now(), timeoutMs, database.query('select 1', []));
+      await withTimeout(database.query('select 1', []), deadline - performance.now(), timeoutMs);
       return;
     } catch (error) {
       if (error instanceof ClosedError) throw error;
@@ -30,16 +31,4 @@ export async function connectWithin(database: Database, timeoutMs: number): Prom
 /** 53300: too many connections, for now. */
 function isWorthWaiting(error: unknown): boolean {
   return isConnectionLost(error) || (error as { code?: unknown } | null)?.code === '53300';
-}
-
-async function within<T>(leftMs: number, timeoutMs: number, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new TimeoutError('PostgreSQL', timeoutMs)), leftMs);
-  });
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

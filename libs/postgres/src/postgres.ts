@@ -2,7 +2,6 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import {
   ClosedError,
   InvalidArgumentError,
-  TimeoutError,
   parseDuration,
   runInRootScope,
 } from '@nestbox/core';
@@ -24,9 +23,7 @@ import type { AmbientTransaction } from './transaction-session.js';
 import { paramsProblem, type Transaction } from './transaction.js';
 import { beginModes, type TransactionOptions } from './transaction.options.js';
 import { Wakeup } from './wakeup.js';
-
-/** A ping that has not been answered is asked for again after so long. */
-const STALE_PING_MS = 5_000;
+import { withTimeout } from './with-timeout.js';
 
 /** A PostgreSQL database: connections, transactions, and notifications. It connects when it is first used. */
 export class Postgres {
@@ -45,7 +42,7 @@ export class Postgres {
   #listener: Listener | undefined;
   #wakeup: Wakeup | undefined;
   #leases: Leases | undefined;
-  #ping: { startedAt: number; answer: Promise<unknown> } | undefined;
+  #ping: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #closed = false;
 
@@ -195,15 +192,7 @@ export class Postgres {
    */
   async ping(timeoutMs = 1000): Promise<number> {
     const start = performance.now();
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new TimeoutError('PostgreSQL', timeoutMs)), timeoutMs);
-    });
-    try {
-      await Promise.race([this.#roundTrip(), timeout]);
-    } finally {
-      clearTimeout(timer);
-    }
+    await withTimeout(this.#roundTrip(), timeoutMs);
     return performance.now() - start;
   }
 
@@ -273,18 +262,11 @@ export class Postgres {
     if (this.#closed) throw new ClosedError('Postgres');
   }
 
-  #roundTrip(): Promise<unknown> {
-    const now = performance.now();
-    if (this.#ping === undefined || now - this.#ping.startedAt > STALE_PING_MS) {
-      const answer = runInRootScope(async () => (await this.#open()).query('select 1', []));
-      const ping = { startedAt: now, answer };
-      this.#ping = ping;
-      const forget = (): void => {
-        if (this.#ping === ping) this.#ping = undefined;
-      };
-      answer.then(forget, forget);
-    }
-    return this.#ping.answer;
+  #roundTrip(): Promise<void> {
+    this.#ping ??= runInRootScope(async () => (await this.#open()).probe()).finally(() => {
+      this.#ping = undefined;
+    });
+    return this.#ping;
   }
 
   async #createListenClient(overrides: DriverOptions): Promise<Sql> {

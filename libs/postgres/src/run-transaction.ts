@@ -18,7 +18,7 @@ export async function runTransaction<T>(
   fn: (transaction: Transaction) => Promise<T>,
 ): Promise<T> {
   const session = new TransactionSession(connection, ambient);
-  void connection.lost.then((reason) => session.lose(reason));
+  connection.onLost((reason) => session.lose(reason));
   const transaction = new Transaction(session);
   let result: T;
   try {

@@ -3,7 +3,7 @@ import { ClosedError, backoffMs, runInRootScope } from '@nestbox/core';
 import type { Row } from '../driver.js';
 import { UnsafeTransactionError, isConnectionLost } from '../postgres.errors.js';
 import { connect } from './connect.js';
-import type { BegunConnection, Database, PoolFigures } from './database.js';
+import { PROBE_TIMEOUT_MS, type BegunConnection, type Database, type PoolFigures } from './database.js';
 import type { ParsedOptions, PooledConnection } from './pooled-connection.js';
 import { commit } from './statement.js';
 
@@ -69,10 +69,26 @@ export class ConnectionPool implements Database {
     }
   }
 
+  async probe(): Promise<void> {
+    const connection = await this.acquire();
+    // A peer that has vanished without a word would hold the connection for many minutes.
+    const timer = setTimeout(() => connection.destroy(), PROBE_TIMEOUT_MS).unref();
+    try {
+      await connection.run('select 1', []);
+    } finally {
+      clearTimeout(timer);
+      this.release(connection);
+    }
+  }
+
   async begin(modes: string): Promise<BegunConnection> {
     const connection = await this.beginOnAny(modes);
     return {
-      lost: connection.ended,
+      onLost: (listener) => {
+        connection.onLost = listener;
+        const { endReason } = connection;
+        if (endReason !== undefined) listener(endReason);
+      },
       query: async (text, params) => (await connection.run(text, params)).at(-1) ?? [],
       commit: async () => {
         try {
@@ -150,6 +166,7 @@ export class ConnectionPool implements Database {
   }
 
   private release(connection: PooledConnection): void {
+    connection.onLost = undefined;
     if (!connection.isUsable) return;
     if (this.closing !== undefined || connection.isExpired) {
       void connection.close();
@@ -193,8 +210,9 @@ export class ConnectionPool implements Database {
       this.openings--;
       this.failures = 0;
       this.live.add(connection);
-      void connection.ended.then(() => this.forget(connection));
-      this.release(connection);
+      connection.onEnded = () => this.forget(connection);
+      if (connection.isUsable) this.release(connection);
+      else this.forget(connection);
     } catch (error) {
       this.openings--;
       this.noteFailure();

@@ -8,6 +8,8 @@ export interface Database {
   readonly figures: PoolFigures;
   /** Runs a statement on any connection. */
   query(text: string, params: readonly unknown[]): Promise<Row[]>;
+  /** Makes a round trip. Rejects when a connection was had but did not answer within 5 seconds. */
+  probe(): Promise<void>;
   /**
    * Takes a connection and sends BEGIN.
    *
@@ -39,6 +41,9 @@ export interface BegunConnection extends TransactionConnection {
   commit(): Promise<void>;
   /** Never rejects: a connection that is lost has rolled back. */
   rollback(): Promise<void>;
-  /** Resolves with the reason once the connection is lost. */
-  readonly lost: Promise<unknown>;
+  /** Calls `listener`, with the reason, if the connection is lost before it is given back. */
+  onLost(listener: (reason: unknown) => void): void;
 }
+
+/** How long {@link Database.probe} waits for an answer. */
+export const PROBE_TIMEOUT_MS = 5_000;

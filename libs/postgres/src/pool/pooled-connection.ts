@@ -32,10 +32,12 @@ export class PooledConnection {
   isFresh = true;
   private readonly expiresAt: number;
   private idleTimer: NodeJS.Timeout | undefined;
-  /** Resolves with the reason once it has ended; never rejects. */
-  readonly ended: Promise<Error>;
-  private resolveEnded!: (reason: Error) => void;
-  private endReason: Error | undefined;
+  /** Called once, when it has ended, with the reason. */
+  onEnded: (reason: Error) => void = () => undefined;
+  /** Called before {@link onEnded}, on behalf of who uses it at the moment. */
+  onLost: ((reason: unknown) => void) | undefined;
+  /** Why it has ended, once it has. */
+  endReason: Error | undefined;
   private rejectRunning: ((reason: Error) => void) | undefined;
   private socket: Socket | undefined;
   private sql: Sql | undefined;
@@ -45,9 +47,6 @@ export class PooledConnection {
     private readonly place: Place,
     private readonly prepare: boolean,
   ) {
-    this.ended = new Promise((resolve) => {
-      this.resolveEnded = resolve;
-    });
     const { max_lifetime: lifetime } = options;
     const lifetimeS = typeof lifetime === 'function' ? lifetime() : lifetime;
     this.expiresAt = lifetimeS ? performance.now() + lifetimeS * 1000 : Infinity;
@@ -124,7 +123,7 @@ export class PooledConnection {
     this.stopIdling();
     await this.sql?.end({ timeout: 1 });
     this.socket?.destroy();
-    this.resolveEnded(this.endReason);
+    this.onEnded(this.endReason);
   }
 
   /** Ends it at once; the statement under way, if any, is rejected. */
@@ -140,7 +139,8 @@ export class PooledConnection {
     this.rejectRunning?.(reason);
     // Settles what postgres.js still holds, which has been reported already.
     this.sql?.end({ timeout: 0 }).catch(() => undefined);
-    this.resolveEnded(reason);
+    this.onLost?.(reason);
+    this.onEnded(reason);
   }
 
   private async openSocket(): Promise<Socket> {

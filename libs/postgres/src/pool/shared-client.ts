@@ -1,7 +1,8 @@
 import { ClosedError } from '@nestbox/core';
 import type { Row, Sql } from '../driver.js';
 import { isConnectionLost } from '../postgres.errors.js';
-import type { BegunConnection, Database, PoolFigures } from './database.js';
+import { withTimeout } from '../with-timeout.js';
+import { PROBE_TIMEOUT_MS, type BegunConnection, type Database, type PoolFigures } from './database.js';
 import { commit, execute, type Executor, type StatementResult } from './statement.js';
 
 /** A postgres.js client that was passed in, with its own pool. It is never closed here. */
@@ -31,6 +32,10 @@ export class SharedClient implements Database {
     } finally {
       this.busy--;
     }
+  }
+
+  async probe(): Promise<void> {
+    await withTimeout(this.query('select 1', []), PROBE_TIMEOUT_MS);
   }
 
   /**
@@ -81,8 +86,7 @@ export class SharedClient implements Database {
 
 /** A transaction of a shared client. Once its connection is lost, nothing is sent on it any more. */
 class SharedTransaction implements BegunConnection {
-  readonly lost: Promise<unknown>;
-  private resolveLost!: (reason: unknown) => void;
+  private listener: ((reason: unknown) => void) | undefined;
   private lossReason: { cause: unknown } | undefined;
   private rejectRunning: ((reason: unknown) => void) | undefined;
 
@@ -90,16 +94,17 @@ class SharedTransaction implements BegunConnection {
     private readonly sql: Executor,
     private readonly prepare: boolean,
     private readonly release: () => void,
-  ) {
-    this.lost = new Promise((resolve) => {
-      this.resolveLost = resolve;
-    });
+  ) {}
+
+  onLost(listener: (reason: unknown) => void): void {
+    this.listener = listener;
+    if (this.lossReason !== undefined) listener(this.lossReason.cause);
   }
 
   lose(cause: unknown): void {
     this.lossReason ??= { cause };
     this.rejectRunning?.(cause);
-    this.resolveLost(cause);
+    this.listener?.(cause);
   }
 
   async query(text: string, params: readonly unknown[]): Promise<Row[]> {
