@@ -16,6 +16,8 @@ const INDEX_LOCK = 0x6b_76_69_6e_64_65_78n;
 /** The tables and functions of a store. */
 export class KvSchema {
   private readonly migrations: Migrations;
+  /** First the one with the entries. */
+  private readonly tables: readonly string[];
 
   constructor(
     private readonly postgres: Postgres,
@@ -23,6 +25,7 @@ export class KvSchema {
     private readonly options: KvSchemaOptions,
   ) {
     this.migrations = migrationsOf(postgres, table);
+    this.tables = [table.name, table.tombstones, table.history, table.changes, table.log];
   }
 
   /**
@@ -33,34 +36,39 @@ export class KvSchema {
   prepare(): Promise<void> {
     return runInRootScope(async () => {
       if (!this.options.migrate) return this.migrations.check();
-      const { steps } = await this.migrations.run();
-      // The record says that all is there. It outlives a schema that was dropped by hand.
-      if (steps.length === 0 && (await this.forgetWhenDropped())) await this.migrations.run();
+      await this.migrations.run();
+      // The record of what was applied outlives tables that were dropped by hand.
+      while ((await this.presentTables()) === 'none') {
+        await this.forget();
+        await this.migrations.run();
+      }
       if (this.options.indexValues) await this.createIndex();
     });
   }
 
-  /** Forgets the record when none of the tables is there any more; tells whether it did. */
-  private async forgetWhenDropped(): Promise<boolean> {
-    const { target, schema, table } = this.table;
-    const names = ['', '_tombstones', '_history', '_changes', '_log'].map((suffix) =>
-      this.table.with(suffix),
+  /** @throws an error when some are there, but not the one with the entries */
+  private async presentTables(): Promise<'all' | 'none'> {
+    const [row] = await this.postgres.query(
+      `select ${this.tables.map((_, i) => `to_regclass($${i + 1}) is not null as t${i}`).join(', ')}`,
+      this.tables,
     );
-    const forgotten = await this.postgres.query(
-      `delete from nestbox.migrations
-        where lib = $1 and target = $2 and ${names.map((_, i) => `to_regclass($${i + 3}) is null`).join(' and ')}
-       returning name`,
-      [LIB, target, ...names],
+    const present = this.tables.filter((_, i) => row![`t${i}`] === true);
+    if (present.length === 0) return 'none';
+    if (row!['t0'] === true) return 'all';
+    const { schema, table } = this.table;
+    throw new Error(
+      `relation "${schema}.${table}" does not exist, while other tables of the store do. ` +
+        `Restore it, or drop them to begin anew: ${present.join(', ')}.`,
     );
-    if (forgotten.length > 0) return true;
-    const [found] = await this.postgres.query('select to_regclass($1) is not null as present', [names[0]]);
-    if (found!['present'] !== true) {
-      throw new Error(
-        `relation "${schema}.${table}" does not exist, while other tables of the store do. ` +
-          `Restore it, or drop what is left of it ("${table}_changes" and others) to begin anew.`,
-      );
-    }
-    return false;
+  }
+
+  /** Forgets what was applied, unless somebody else has just applied it again. */
+  private async forget(): Promise<void> {
+    const conditions = this.tables.map((_, i) => `to_regclass($${i + 3}) is null`);
+    await this.postgres.query(
+      `delete from nestbox.migrations where lib = $1 and target = $2 and ${conditions.join(' and ')}`,
+      [LIB, this.table.target, ...this.tables],
+    );
   }
 
   private async createIndex(): Promise<void> {

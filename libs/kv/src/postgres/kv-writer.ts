@@ -53,10 +53,8 @@ export class KvWriter {
   /** @throws VersionConflictError, NotACounterError */
   async write(operation: WriteOperation, record: boolean): Promise<Outcome & { type: 'done' }> {
     const lane = record ? this.recorded : this.plain;
-    const outcome = await (this.postgres.currentTransaction === undefined
-      ? lane.run(operation)
-      : lane.runAlone(operation));
-    return doneOrThrow(operation, outcome);
+    const inTransaction = this.postgres.currentTransaction !== undefined;
+    return doneOrThrow(operation, await (inTransaction ? lane.runAlone(operation) : lane.run(operation)));
   }
 
   /** @param entries with distinct keys, none of which keeps its expiry unless `put` alone cannot do it */

@@ -3,8 +3,8 @@ import { isDataError } from '@nestbox/postgres';
 import {
   isPlainDelete,
   isPlainSet,
+  type Increment,
   type Outcome,
-  type PlainSet,
   type WriteOperation,
 } from './write-operations.js';
 import type { WriteStatements, Written } from './write-statements.js';
@@ -21,88 +21,83 @@ export interface WriteLaneOptions {
   onLogged: () => void;
 }
 
-/** Operations on one key that go together: one, or increments that were made while it waited. */
-interface Group {
+/** Increments of one key that were made while the first of them waited. */
+interface Increments {
+  readonly type: 'increments';
   readonly key: string;
-  readonly operations: WriteOperation[];
-  readonly chars: number;
+  readonly all: Increment[];
 }
+
+type Item = Exclude<WriteOperation, Increment> | Increments;
 
 /** Increments of one key that one statement makes at the most. */
 const MAX_INCREMENTS = 200;
 
 /** Sends concurrent writes of single keys together, in call order per key. */
 export class WriteLane {
-  private readonly coalescer: Coalescer<Group, Outcome[]>;
-  /** The last group of a key, while it waits and consists of increments, and its outcomes. */
-  private readonly increments = new Map<string, { group: Group; outcomes: Promise<Outcome[]> }>();
-  /** Whether changes were logged when we last heard of it; then there is no use in trying without. */
-  private logging = false;
+  /** Gives a list for `Increments`, and one outcome for all else. */
+  private readonly coalescer: Coalescer<Item, Outcome | Outcome[]>;
+  /** The last item of a key, while it waits and consists of increments. */
+  private readonly waiting = new Map<string, { item: Increments; outcomes: Promise<Outcome | Outcome[]> }>();
 
   constructor(private readonly options: WriteLaneOptions) {
-    this.coalescer = new Coalescer<Group, Outcome[]>({
+    this.coalescer = new Coalescer<Item, Outcome | Outcome[]>({
       name: options.name,
-      key: (group) => group.key,
-      size: (group) => group.chars,
+      key: (item) => item.key,
+      size: (item) => item.key.length + (item.type === 'set' ? item.json.length : 0),
       isDataError,
-      flush: (groups) => this.flush(groups),
+      flush: (items) => this.flush(items),
     });
   }
 
-  async run(operation: WriteOperation): Promise<Outcome> {
-    const { key } = operation;
+  run(operation: WriteOperation): Promise<Outcome> {
     if (operation.type === 'increment') return this.increment(operation);
     // Later increments must come after this.
-    if (this.increments.size > 0) this.increments.delete(key);
-    const chars = key.length + (operation.type === 'set' ? operation.json.length : 0);
-    const outcomes = await this.coalescer.run({ key, operations: [operation], chars });
-    return outcomes[0]!;
+    if (this.waiting.size > 0) this.waiting.delete(operation.key);
+    return this.coalescer.run(operation) as Promise<Outcome>;
   }
 
-  /** Sends one operation by itself, as a transaction wants it: with statements that fail for nobody else's sake. */
+  /** Sends one operation by itself, at once. */
   async runAlone(operation: WriteOperation): Promise<Outcome> {
-    const outcomes = await this.send([operation], false);
-    return outcomes[0]!;
+    const [outcome] = await this.send([operation]);
+    return outcome!;
   }
 
   close(): Promise<void> {
     return this.coalescer.close();
   }
 
-  private async increment(operation: WriteOperation): Promise<Outcome> {
+  private async increment(operation: Increment): Promise<Outcome> {
     const { key } = operation;
-    let waiting = this.increments.get(key);
-    if (waiting === undefined || waiting.group.operations.length >= MAX_INCREMENTS) {
-      const group: Group = { key, operations: [], chars: key.length };
-      waiting = { group, outcomes: this.coalescer.run(group) };
-      this.increments.set(key, waiting);
+    let waiting = this.waiting.get(key);
+    if (waiting === undefined || waiting.item.all.length >= MAX_INCREMENTS) {
+      const item: Increments = { type: 'increments', key, all: [] };
+      waiting = { item, outcomes: this.coalescer.run(item) };
+      this.waiting.set(key, waiting);
     }
-    const index = waiting.group.operations.push(operation) - 1;
-    const outcomes = await waiting.outcomes;
+    const index = waiting.item.all.push(operation) - 1;
+    const outcomes = (await waiting.outcomes) as Outcome[];
     return outcomes[index]!;
   }
 
-  private flush(groups: Group[]): Promise<Outcome[][]> {
-    if (this.increments.size > 0) this.closeGroups(groups);
-    const { operations } = groups[0]!;
-    return groups.length === 1 ? this.flushOne(operations) : this.flushAll(groups);
-  }
-
-  /** What is sent takes no more increments. */
-  private closeGroups(groups: Group[]): void {
-    for (const group of groups) {
-      if (this.increments.get(group.key)?.group === group) this.increments.delete(group.key);
+  private async flush(items: Item[]): Promise<(Outcome | Outcome[])[]> {
+    let hasIncrements = false;
+    for (const item of items) {
+      if (item.type !== 'increments') continue;
+      hasIncrements = true;
+      // What is sent takes no more of them.
+      if (this.waiting.get(item.key)?.item === item) this.waiting.delete(item.key);
     }
-  }
-
-  private async flushAll(groups: Group[]): Promise<Outcome[][]> {
-    const outcomes = await this.send(groups.flatMap(({ operations }) => operations));
+    if (!hasIncrements) return this.send(items as Exclude<Item, Increments>[]);
+    const first = items[0]!;
+    if (items.length === 1 && first.type === 'increments') return [await this.sendSeparable(first.all)];
+    const outcomes = await this.send(
+      items.flatMap((item): WriteOperation[] => (item.type === 'increments' ? item.all : [item])),
+    );
     let next = 0;
-    return groups.map(({ operations }) => outcomes.slice(next, (next += operations.length)));
-  }
-
-  private async flushOne(operations: WriteOperation[]): Promise<Outcome[][]> {
-    return [await (operations.length === 1 ? this.send(operations) : this.sendSeparable(operations))];
+    return items.map((item) =>
+      item.type === 'increments' ? outcomes.slice(next, (next += item.all.length)) : outcomes[next++]!,
+    );
   }
 
   /** When one of several operations on a key has bad data, only that one fails. */
@@ -110,26 +105,23 @@ export class WriteLane {
     try {
       return await this.send(operations);
     } catch (error) {
-      if (!isDataError(error)) throw error;
+      if (operations.length === 1 || !isDataError(error)) throw error;
     }
     const outcomes: Outcome[] = [];
     for (const operation of operations) {
-      outcomes.push(
-        ...(await this.send([operation]).catch((error: unknown) => [{ type: 'failed' as const, error }])),
-      );
+      const alone = this.send([operation]).catch((error: unknown) => [{ type: 'failed' as const, error }]);
+      outcomes.push(...(await alone));
     }
     return outcomes;
   }
 
-  private async send(operations: WriteOperation[], mayBeQuick = true): Promise<Outcome[]> {
+  private async send(operations: WriteOperation[]): Promise<Outcome[]> {
     const { run, statements, keepStates } = this.options;
-    const [first] = operations;
-    if (operations.length === 1 && keepStates === 0 && isPlainSet(first!)) {
-      const version = this.heard(await run(() => statements.putOne(first)));
-      return [{ type: 'done', version }];
-    }
     if (operations.every(isPlainSet)) {
-      const versions = await this.put(operations, mayBeQuick);
+      if (operations.length === 1 && keepStates === 0) {
+        return [{ type: 'done', version: this.heard(await run(() => statements.putOne(operations[0]!))) }];
+      }
+      const versions = this.heard(await run(() => statements.put(operations, keepStates)));
       return versions.map((version) => ({ type: 'done', version }));
     }
     if (operations.every(isPlainDelete)) {
@@ -140,22 +132,7 @@ export class WriteLane {
     return this.heard(await run(() => statements.apply(operations, keepStates)));
   }
 
-  private async put(entries: PlainSet[], mayBeQuick: boolean): Promise<bigint[]> {
-    const { run, statements, keepStates } = this.options;
-    if (mayBeQuick && keepStates === 0 && !this.logging) {
-      try {
-        const versions = await statements.quickPut(entries);
-        if (versions !== undefined) return versions;
-      } catch (error) {
-        // A key was deleted meanwhile, and nothing was written; the other way copes with that.
-        if ((error as { code?: unknown } | null)?.code !== '40001') throw error;
-      }
-    }
-    return this.heard(await run(() => statements.put(entries, keepStates)));
-  }
-
   private heard<T>({ result, logged }: Written<T>): T {
-    this.logging = logged;
     if (logged) this.options.onLogged();
     return result;
   }

@@ -6,7 +6,14 @@ import { addToCounter, type EncodedOperation, type Lifetime } from '../adapter-s
 export type WriteOperation =
   | { type: 'set'; key: string; json: string; lifetime: Lifetime; expected?: ExpectedVersion }
   | { type: 'delete'; key: string; expected?: ExpectedVersion }
-  | { type: 'increment'; key: string; by: bigint; lifetime: Lifetime };
+  | Increment;
+
+export interface Increment {
+  type: 'increment';
+  key: string;
+  by: bigint;
+  lifetime: Lifetime;
+}
 
 export type PlainSet = WriteOperation & { type: 'set'; lifetime: number | 'never'; expected?: undefined };
 

@@ -25,7 +25,6 @@ export interface Written<T> {
  */
 export class WriteStatements {
   private readonly putOneText: string;
-  private readonly quickText: string;
   private readonly putText: string;
   private readonly removeText: string;
   private readonly applyText: string;
@@ -34,10 +33,8 @@ export class WriteStatements {
     private readonly postgres: Postgres,
     table: KvTable,
   ) {
-    this.putOneText = `select ${table.with('_put_one')}($1, $2::text::jsonb, $3::float8)::text as version`;
-    this.quickText = quickText(table);
-    this.putText = `select versions, logged
-      from ${table.with('_put')}($1::text[], $2::text::jsonb, $3::text::float8[], $4::int)`;
+    this.putOneText = putOneText(table);
+    this.putText = `select ${table.with('_put')}($1::text[], $2::text::jsonb, $3::text::float8[], $4::int) as versions`;
     this.removeText = `select positions, logged from ${table.with('_remove')}($1::text[], $2::int)`;
     this.applyText = `select item, outcome, new_version::text as version, detail, logged
       from ${table.with('_apply')}($1::text[], $2::text::jsonb, $3::boolean, $4::int)`;
@@ -51,29 +48,27 @@ export class WriteStatements {
     return version < 0n ? { result: -version, logged: true } : { result: version, logged: false };
   }
 
-  /**
-   * Stores entries with distinct keys in one plain statement, as fast as PostgreSQL can. Undefined, with nothing
-   * done, while changes are logged; then use {@link put}.
-   *
-   * @throws a serialization failure when a key was deleted at the same moment
-   */
-  async quickPut(entries: readonly NewEntry[]): Promise<bigint[] | undefined> {
-    const order = keyOrder(entries);
-    const rows = await this.postgres.query(this.quickText, putParams(order.map((i) => entries[i]!)));
-    if (rows.length === 0) return undefined;
-    return inCallOrder(
-      order,
-      rows.map((row) => toBigInt(row['version'])),
-    );
-  }
-
   /** Stores entries with distinct keys; gives their versions. */
   async put(entries: readonly NewEntry[], keepStates: number): Promise<Written<bigint[]>> {
     const order = keyOrder(entries);
-    const params = putParams(order.map((i) => entries[i]!));
-    const [row] = await this.postgres.query(this.putText, [...params, keepStates]);
-    const versions = String(row!['versions']).split(',').map(BigInt);
-    return { result: inCallOrder(order, versions), logged: row!['logged'] === true };
+    const keys: string[] = [];
+    const values: string[] = [];
+    const ttls: (number | 'null')[] = [];
+    for (const i of order) {
+      const { key, json, lifetime } = entries[i]!;
+      keys.push(key);
+      values.push(json);
+      ttls.push(typeof lifetime === 'number' ? lifetime : 'null');
+    }
+    const params = [textArray(keys), `[${values.join(',')}]`, `{${ttls.join(',')}}`, keepStates];
+    const [row] = await this.postgres.query(this.putText, params);
+    const versions = String(row!['versions']);
+    const logged = versions.startsWith('-');
+    const result: bigint[] = [];
+    (logged ? versions.replaceAll('-', '') : versions).split(',').forEach((version, i) => {
+      result[order[i]!] = BigInt(version);
+    });
+    return { result, logged };
   }
 
   /** Deletes distinct keys; tells of each whether there was an entry. */
@@ -120,56 +115,30 @@ export class WriteStatements {
 }
 
 /**
- * An upsert that costs hardly more than the plainest one. It must see to two things that `<table>_put` does with
- * statements of their own: not to run while changes are logged, and to notice when a key that it inserts has been
- * deleted since it began.
+ * An upsert that costs hardly more than the plainest one. `<table>_put` does the same for many entries. While nobody
+ * watches and nothing was ever deleted, there is nothing to settle.
  */
-function quickText(table: KvTable): string {
-  const deletions = `pg_sequence_last_value(${table.deletions})`;
+function putOneText(table: KvTable): string {
+  // A row that was there has been locked by us, which leaves a mark in xmax.
+  const created = 't.xmax = 0';
   return `insert into ${table.name} as t (key, value, version, created_at, updated_at, expires_at)
-    select i.key, i.value,
-           case when ${deletions} = 0 then 1
-                else 1 + greatest(pg_sequence_last_value(${table.floor}),
-                                  (select b.version from ${table.tombstones} b where b.key = i.key)) end,
-           statement_timestamp(), statement_timestamp(),
-           statement_timestamp() + i.ttl_ms * interval '1 millisecond'
-      from rows from (unnest($1::text[]), jsonb_array_elements($2::text::jsonb), unnest($3::text::float8[]))
-             as i (key, value, ttl_ms)
-     where (select pg_sequence_last_value(${table.watched})) = 0
+    values ($1, $2::text::jsonb, 1 + pg_sequence_last_value(${table.floor}), statement_timestamp(),
+            statement_timestamp(), statement_timestamp() + $3::float8 * interval '1 millisecond')
     on conflict (key) do update
       set value = excluded.value,
           version = t.version + 1,
           created_at = case when t.expires_at <= clock_timestamp() then excluded.created_at else t.created_at end,
           updated_at = greatest(excluded.updated_at, t.updated_at),
           expires_at = excluded.expires_at
-    returning (case when t.xmax = 0 and ${deletions} > 0 then ${table.with('_confirm')}(t.key, t.version)
+    returning (case when pg_sequence_last_value(${table.watched}) > 0
+                      or (${created} and pg_sequence_last_value(${table.deletions}) > 0)
+                    then ${table.with('_settle')}(t.key, t.version, t.value, ${created})
                     else t.version end)::text as version`;
-}
-
-function putParams(entries: readonly NewEntry[]): string[] {
-  const keys: string[] = [];
-  const values: string[] = [];
-  let ttls = '';
-  for (const { key, json, lifetime } of entries) {
-    keys.push(key);
-    values.push(json);
-    ttls += `${ttls === '' ? '' : ','}${typeof lifetime === 'number' ? lifetime : 'null'}`;
-  }
-  return [textArray(keys), `[${values.join(',')}]`, `{${ttls}}`];
 }
 
 /** The indexes of items in the byte order of their keys. */
 function keyOrder(items: readonly { key: string }[]): number[] {
   return items.map((_, i) => i).sort((a, b) => compareUtf8(items[a]!.key, items[b]!.key));
-}
-
-/** Turns what belongs to the keys in order into what belongs to the items as they were given. */
-function inCallOrder<T>(order: readonly number[], ordered: readonly T[]): T[] {
-  const result: T[] = [];
-  ordered.forEach((value, i) => {
-    result[order[i]!] = value;
-  });
-  return result;
 }
 
 function toOutcome(row: Row): Outcome {
