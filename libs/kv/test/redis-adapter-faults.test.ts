@@ -1,16 +1,11 @@
-import {
-  KeyValueStore,
-  KvOperationError,
-  RedisAdapter,
-  type ChangeFeed,
-  type StoredChange,
-} from '@nestbox/kv';
+import { KeyValueStore, KvOperationError, RedisAdapter, type StoredChange } from '@nestbox/kv';
 import { Redis } from '@nestbox/redis';
 import { eventually, spawnFixture, startRedis, type Fixture, type TestRedis } from '@nestbox/testing';
 import { Logger } from '@nestjs/common';
 import { Redis as IORedis } from 'ioredis';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { readUntil } from './support/redis.js';
 
 const WRITER = new URL('./fixtures/redis-writer.mjs', import.meta.url);
 
@@ -55,12 +50,6 @@ function writer(name: string, rounds: number): Promise<Fixture> {
 /** All but that of `raw`. */
 async function killConnections(): Promise<void> {
   await raw.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
-}
-
-async function readUntil(feed: ChangeFeed, key: string): Promise<StoredChange[]> {
-  const changes: StoredChange[] = [];
-  while (changes.at(-1)?.key !== key) changes.push(...(await feed.read()));
-  return changes;
 }
 
 /** A way to Redis that can lose a reply, and the connection with it. */
@@ -191,7 +180,7 @@ describe('when Redis is gone', () => {
     await eventually(async () => expect(await adapter.set('b', 1)).toEqual({ version: 1n }));
   });
 
-  it('it can be closed at once', async () => {
+  it('can be closed at once', async () => {
     const adapter = open();
     const feed = await adapter.openFeed({ prefix: '' });
     const reading = feed.read().catch((error: unknown) => error);
@@ -297,12 +286,12 @@ describe('a write', () => {
     const store = new KeyValueStore({ adapter: open() });
     const fixtures = await Promise.all([writer('a', 100), writer('b', 100), writer('killed', 1_000_000)]);
     const [a, b, killed] = fixtures;
-    await killed!.waitFor<{ type: string; round: number }>(
+    await killed.waitFor<{ type: string; round: number }>(
       ({ type, round }) => type === 'round' && round > 30,
     );
-    await killed!.kill();
-    await Promise.all([a!.waitFor('done', 20_000), b!.waitFor('done', 20_000)]);
-    const confirmed = killed!.messages.filter(
+    await killed.kill();
+    await Promise.all([a.waitFor('done', 20_000), b.waitFor('done', 20_000)]);
+    const confirmed = killed.messages.filter(
       (message) => (message as { type: string }).type === 'round',
     ).length;
     const ofKilled = Number(await store.increment('counter of killed', 0));

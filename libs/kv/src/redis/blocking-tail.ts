@@ -1,5 +1,5 @@
 import { backoffMs, runInRootScope } from '@nestbox/core';
-import { changesIn, idAfter, type LogPosition, type LoggedChange, type StreamEntry } from './change-log.js';
+import { changesIn, lastIdOf, type LogPosition, type LoggedChange, type StreamEntry } from './change-log.js';
 import type { ChangeTail } from './change-tail.js';
 import { FailureLog } from './failure-log.js';
 import { Pause } from './pause.js';
@@ -70,7 +70,12 @@ export class BlockingTail implements ChangeTail {
     const options = ['COUNT', READ_ENTRIES, 'BLOCK', BLOCK_MS];
     try {
       return entriesIn(
-        await connection.command('XREAD', [...options, 'STREAMS', this.stream, idAfter(this.position)]),
+        await connection.command('XREAD', [
+          ...options,
+          'STREAMS',
+          this.stream,
+          lastIdOf(this.position.revision),
+        ]),
       );
     } finally {
       clearTimeout(watchdog);

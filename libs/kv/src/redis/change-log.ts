@@ -9,6 +9,8 @@ export interface LogPosition {
   revision: bigint;
   /** How many changes there had been then. Grows by one with each, so that a gap shows. */
   number: bigint;
+  /** Where the entry of the stream has further changes: the revision of its first one. */
+  entry?: bigint;
 }
 
 /** A change as the stream of its shard holds it. */
@@ -41,15 +43,21 @@ export function changesIn(shard: number, entries: readonly StreamEntry[]): Logge
     const changes: LoggedChange[] = [];
     for (let i = 0; i < fields.length; i += 2) {
       const offset = BigInt(i / 2);
-      const [revision, number] = [first.revision + offset, first.number + offset];
-      changes.push({ shard, revision, number, key: fields[i]!, text: fields[i + 1]! });
+      changes.push({
+        shard,
+        revision: first.revision + offset,
+        number: first.number + offset,
+        ...(i + 2 < fields.length ? { entry: first.revision } : undefined),
+        key: fields[i]!,
+        text: fields[i + 1]!,
+      });
     }
     return changes;
   });
 }
 
-/** The stream id after which the changes beyond a position come. */
-export function idAfter({ revision }: LogPosition): string {
+/** The last stream id that a change of this revision can have. */
+export function lastIdOf(revision: bigint): string {
   return `${revision}-${LAST_NUMBER}`;
 }
 
@@ -88,7 +96,7 @@ export class RedisChangeLog {
   async revision(): Promise<bigint> {
     if (this.shardCount === 1) return (await this.newestOf(0)).revision;
     const pages = await Promise.all(
-      Array.from({ length: this.shardCount }, (_, shard) => this.page(shard, `${2n ** 62n}-0`, 1)),
+      Array.from({ length: this.shardCount }, (_, shard) => this.page(shard, `${2n ** 62n}-0`, 0n, 1)),
     );
     const horizon = pages.reduce((least, page) => (page.horizon < least ? page.horizon : least), 2n ** 63n);
     return composeRevision(horizon, this.shardCount - 1, this.shardCount);
@@ -96,11 +104,12 @@ export class RedisChangeLog {
 
   /** Changes of a shard after a position, from up to `count` entries of its stream. */
   after(shard: number, position: LogPosition, count: number): Promise<LogPage> {
-    return this.page(shard, `(${idAfter(position)}`, count);
+    const { revision, entry } = position;
+    return this.page(shard, entry === undefined ? `(${lastIdOf(revision)}` : `${entry}-0`, revision, count);
   }
 
   /**
-   * The positions just before a revision, one for each shard.
+   * Positions before a revision, one for each shard: just before, or where its entry of the stream begins.
    *
    * @throws RevisionTrimmedError when changes since then are no longer kept
    */
@@ -121,13 +130,14 @@ export class RedisChangeLog {
 
   private async beforeIn(shard: number, revision: bigint, composed: bigint): Promise<LogPosition> {
     const { changes } = this.space.shard(shard);
-    const upTo = `${revision < 0n ? 0n : revision}-${LAST_NUMBER}`;
+    const upTo = lastIdOf(revision < 0n ? 0n : revision);
     const [found] = (await this.link.command('XREVRANGE', [changes, upTo, '-', 'COUNT', 1])) as StreamEntry[];
     if (found !== undefined) {
       const first = positionOf(found[0]);
-      const last = first.revision + BigInt(found[1].length / 2 - 1);
-      const next = revision > last ? last + 1n : revision;
-      return { revision: next - 1n, number: first.number + (next - first.revision) - 1n };
+      const count = BigInt(found[1].length / 2);
+      // Within an entry, all of the entry is read.
+      const before = revision < first.revision + count ? 0n : count;
+      return { revision: first.revision + before - 1n, number: first.number + before - 1n };
     }
     const trimmed = (oldest: bigint) =>
       new RevisionTrimmedError(composed, composeRevision(oldest, shard, this.shardCount));
@@ -145,7 +155,7 @@ export class RedisChangeLog {
     throw trimmed(first.revision);
   }
 
-  private async page(shard: number, from: string, count: number): Promise<LogPage> {
+  private async page(shard: number, from: string, after: bigint, count: number): Promise<LogPage> {
     const { changes } = this.space.shard(shard);
     let entries: StreamEntry[];
     // With one shard there is nothing to wait for.
@@ -153,14 +163,12 @@ export class RedisChangeLog {
     if (this.shardCount === 1) {
       entries = (await this.link.command('XRANGE', [changes, from, '+', 'COUNT', count])) as StreamEntry[];
     } else {
-      const [micros, found] = (await this.readScript.run([changes], [from, count])) as [
-        string,
-        StreamEntry[],
-      ];
-      entries = found;
+      const [micros, read] = (await this.readScript.run([changes], [from, count])) as [string, StreamEntry[]];
+      entries = read;
       horizon = BigInt(micros) - 1n;
     }
-    return { changes: changesIn(shard, entries), more: entries.length === count, horizon };
+    const found = changesIn(shard, entries).filter(({ revision }) => revision > after);
+    return { changes: found, more: entries.length === count, horizon };
   }
 }
 

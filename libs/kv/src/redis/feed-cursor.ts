@@ -117,7 +117,7 @@ export class FeedCursor {
   }
 
   private goLive(): void {
-    const offered = this.waiting.filter(({ shard, revision }) => revision > this.taken[shard]!.revision);
+    const offered = this.waiting;
     this.forget();
     this.state = 'live';
     this.reader = undefined;
@@ -138,6 +138,8 @@ export class FeedCursor {
   private look(changes: readonly LoggedChange[]): void {
     try {
       for (const change of changes) {
+        // It was ahead of the tail when it joined.
+        if (change.revision <= this.seen[change.shard]!.revision) continue;
         this.advance(this.seen, change);
         if (this.options.isWanted(change.key)) this.keep([change]);
       }
