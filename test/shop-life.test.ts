@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -114,6 +115,20 @@ describe('The shop', () => {
   it('ends with 0 on Ctrl-C', async () => {
     await using shop = await startShop({ DATABASE_URL: database.url });
     expect(await shop.process.kill('SIGINT')).toEqual({ code: 0, signal: null });
+  });
+
+  it('ends when npm, which started it, is gone', async () => {
+    const port = await freePort();
+    // As npm does it: in a shell, which ends at a signal without passing it on.
+    const shell = spawn('sh', ['-c', 'node apps/shop/dist/main.js; exit $?'], {
+      cwd: join(import.meta.dirname, '..'),
+      env: { ...process.env, npm_lifecycle_event: 'start', DATABASE_URL: database.url, PORT: String(port) },
+      stdio: 'ignore',
+    });
+    const answers = () => fetch(`http://127.0.0.1:${port}/health/ready`).then(({ ok }) => ok);
+    await eventually(answers);
+    shell.kill('SIGTERM');
+    await eventually(() => expect(answers()).rejects.toThrow(/fetch failed/));
   });
 
   it('says so in one line when its port is taken, before it touches anything', async () => {

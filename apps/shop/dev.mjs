@@ -92,3 +92,9 @@ async function end(why, code) {
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => void end(signal, 0));
+
+// npm's shell does not pass on the SIGTERM that npm was sent: it ends, and we are left.
+const parent = process.ppid;
+setInterval(() => {
+  if (process.ppid !== parent) void end('End of npm', 0);
+}, 250).unref();

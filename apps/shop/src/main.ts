@@ -17,8 +17,10 @@ function readConfig(): ShopConfig | undefined {
   }
 }
 
-/** Resolves when the process is asked to end. Asked again, it ends at once: somebody will not wait. */
-function askedToEnd(): Promise<NodeJS.Signals> {
+/**
+ * Resolves when the process is asked to end, to what asked. Asked again, it ends at once: somebody will not wait.
+ */
+function askedToEnd(): Promise<string> {
   return new Promise((resolve) => {
     let asked = false;
     const onSignal = (signal: NodeJS.Signals): void => {
@@ -27,7 +29,20 @@ function askedToEnd(): Promise<NodeJS.Signals> {
       resolve(signal);
     };
     process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+    onLeftByNpm(() => resolve('End of npm'));
   });
+}
+
+/** npm runs a script in a shell, which does not pass on the SIGTERM that npm was sent: it ends, and we are left. */
+function onLeftByNpm(listener: () => void): void {
+  if (process.env['npm_lifecycle_event'] !== 'start') return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    listener();
+  }, 250);
+  timer.unref();
 }
 
 /** Runs the shop to its end; resolves to the exit code. */
@@ -37,7 +52,7 @@ async function main(): Promise<number> {
   const end = askedToEnd();
   try {
     const shop = await startShop(config);
-    logger.log(`${await end} received: finishing the requests in flight`);
+    logger.log(`${await end}: finishing the requests in flight`);
     const inTime = await shop.stop();
     logger.log('The shop is closed');
     return inTime ? 0 : 1;
