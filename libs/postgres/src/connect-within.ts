@@ -12,6 +12,8 @@ import { PostgresUnavailableError, isConnectionLost } from './postgres.errors.js
  */
 export async function connectWithin(database: Database, timeoutMs: number): Promise<void> {
   const deadline = performance.now() + timeoutMs;
+  // That the time was up says less than what went wrong before.
+  let reason: unknown;
   for (let attempt = 1; ; attempt++) {
     try {
       await withTimeout(database.query('select 1', []), deadline - performance.now(), timeoutMs);
@@ -19,9 +21,11 @@ export async function connectWithin(database: Database, timeoutMs: number): Prom
     } catch (error) {
       if (error instanceof ClosedError) throw error;
       const pause = backoffMs(attempt, { baseMs: 50, maxMs: 1000 });
-      const isFinal = error instanceof TimeoutError || !isWorthWaiting(error);
+      const isLate = error instanceof TimeoutError;
+      if (!isLate || reason === undefined) reason = error;
+      const isFinal = isLate || !isWorthWaiting(error);
       if (isFinal || performance.now() + pause >= deadline) {
-        throw new PostgresUnavailableError(database.address, error);
+        throw new PostgresUnavailableError(database.address, reason);
       }
       await sleep(pause);
     }

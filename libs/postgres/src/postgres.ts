@@ -1,10 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import {
-  ClosedError,
-  InvalidArgumentError,
-  parseDuration,
-  runInRootScope,
-} from '@nestbox/core';
+import { ClosedError, InvalidArgumentError, parseDuration, runInRootScope } from '@nestbox/core';
 import { connectWithin } from './connect-within.js';
 import type { DriverOptions, Row, Sql } from './driver.js';
 import { EmbeddedServer } from './embedded/embedded-server.js';
