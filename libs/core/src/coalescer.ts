@@ -76,6 +76,11 @@ export class Coalescer<Item, Result> {
     return this.waiting;
   }
 
+  /** Whether no call waits or is under way. */
+  get isIdle(): boolean {
+    return this.inFlight === 0 && this.waiting === 0;
+  }
+
   /**
    * Sends one item with the next batch.
    *

@@ -66,6 +66,23 @@ describe('a coalescer', () => {
     expect(flights.batches).toEqual([[1], [2]]);
   });
 
+  it('tells whether it has anything to do', async () => {
+    const flights = new Flights<number>();
+    const coalescer = numbers(flights, { maxInFlight: 1 });
+    expect(coalescer.isIdle).toBe(true);
+    void coalescer.run(1);
+    expect(coalescer.isIdle).toBe(false);
+    await settle();
+    void coalescer.run(2);
+    flights.all[0]!.land([1]);
+    await settle();
+    expect(coalescer.isIdle).toBe(false);
+
+    flights.all[1]!.land([2]);
+    await settle();
+    expect(coalescer.isIdle).toBe(true);
+  });
+
   it('keeps to maxItems', async () => {
     const flights = new Flights<number>();
     const coalescer = numbers(flights, { maxItems: 2, maxInFlight: 10 });

@@ -13,6 +13,7 @@ const MAX_KEYS = 5_000;
 export class KvReader {
   private readonly values: Coalescer<string, unknown>;
   private readonly entries: Coalescer<string, Row | undefined>;
+  private readsAlone = false;
   private readonly valueText: string;
   private readonly valuesText: string;
   private readonly entriesText: string;
@@ -55,13 +56,11 @@ export class KvReader {
     await Promise.all([this.values.close(), this.entries.close()]);
   }
 
-  async get(key: string): Promise<JsonValue | undefined> {
-    const text =
-      this.postgres.currentTransaction === undefined
-        ? await this.values.run(key)
-        : (await this.readValues([key]))[0];
-    // Each caller parses for itself: nobody sees what another does to the value.
-    return text === null ? undefined : parseJson(text);
+  /** The value as JSON text, null when there is none. Each caller parses it for itself. */
+  json(key: string): Promise<unknown> {
+    if (this.postgres.currentTransaction !== undefined) return this.readValue(key);
+    // A lone call gains nothing from going with others.
+    return this.readsAlone || !this.values.isIdle ? this.values.run(key) : this.readAlone(key);
   }
 
   async entry(key: string): Promise<StoredEntry | undefined> {
@@ -114,11 +113,22 @@ export class KvReader {
     return row && toHistory(key, row);
   }
 
-  private async readValues(keys: readonly string[]): Promise<unknown[]> {
-    if (keys.length === 1) {
-      const [row] = await this.postgres.query(this.valueText, [keys[0]]);
-      return [row === undefined ? null : row['value']];
+  private async readAlone(key: string): Promise<unknown> {
+    this.readsAlone = true;
+    try {
+      return await this.readValue(key);
+    } finally {
+      this.readsAlone = false;
     }
+  }
+
+  private async readValue(key: string): Promise<unknown> {
+    const [row] = await this.postgres.query(this.valueText, [key]);
+    return row === undefined ? null : row['value'];
+  }
+
+  private async readValues(keys: readonly string[]): Promise<unknown[]> {
+    if (keys.length === 1) return [await this.readValue(keys[0]!)];
     // The rows come in the order of the keys.
     const rows = await this.postgres.query(this.valuesText, [JSON.stringify(keys)]);
     return rows.map((row) => row['value']);

@@ -7,7 +7,7 @@ import type { KeyBounds } from './key-bounds.js';
 import type { KvTable } from './kv-table.js';
 import { LIVE } from './rows.js';
 import { WriteLane } from './write-lane.js';
-import { doneOrThrow, notACounter, type Outcome, type WriteOperation } from './write-operations.js';
+import { notACounter, type Outcome, type WriteOperation } from './write-operations.js';
 import { WriteStatements, type Written } from './write-statements.js';
 
 export interface KvWriterOptions {
@@ -50,11 +50,9 @@ export class KvWriter {
     await Promise.all([this.plain.close(), this.recorded.close()]);
   }
 
-  /** @throws VersionConflictError, NotACounterError */
-  async write(operation: WriteOperation, record: boolean): Promise<Outcome & { type: 'done' }> {
+  write(operation: WriteOperation, record: boolean): Promise<Outcome> {
     const lane = record ? this.recorded : this.plain;
-    const inTransaction = this.postgres.currentTransaction !== undefined;
-    return doneOrThrow(operation, await (inTransaction ? lane.runAlone(operation) : lane.run(operation)));
+    return this.postgres.currentTransaction === undefined ? lane.run(operation) : lane.runAlone(operation);
   }
 
   /** @param entries with distinct keys, none of which keeps its expiry unless `put` alone cannot do it */

@@ -37,6 +37,8 @@ import type {
 import { boundsOf } from './key-bounds.js';
 import { databaseOf, settingsOf, type PostgresAdapterOptions } from './postgres-adapter.options.js';
 import { PostgresStore } from './postgres-store.js';
+import { parseJson } from './rows.js';
+import { doneOrThrow, type Done, type WriteOperation } from './write-operations.js';
 
 interface RecordOption {
   recordHistory?: boolean;
@@ -86,7 +88,15 @@ export class PostgresAdapter implements KvAdapter {
 
   async get(key: string): Promise<JsonValue | undefined> {
     assertKey(key);
-    return this.onKey('get', key, ({ reader }) => reader.get(key));
+    // As `run` does it, without the functions: this is called most.
+    try {
+      const opening = this.lifecycle.ready();
+      if (opening !== undefined) await opening;
+      const json = await this.store.reader.json(key);
+      return json === null ? undefined : parseJson(json);
+    } catch (error) {
+      throw operationError(keyOperation('get', key), error, key);
+    }
   }
 
   async set(
@@ -99,8 +109,14 @@ export class PostgresAdapter implements KvAdapter {
     const lifetime = lifetimeOf(expiry);
     assertExpectedVersion(ifVersion);
     const operation = { type: 'set', key, json, lifetime, expected: ifVersion } as const;
-    const { version } = await this.onKey('set', key, ({ writer }) => writer.write(operation, recordHistory));
-    return { version: version! };
+    try {
+      const opening = this.lifecycle.ready();
+      if (opening !== undefined) await opening;
+      const { version } = doneOrThrow(operation, await this.store.writer.write(operation, recordHistory));
+      return { version: version! };
+    } catch (error) {
+      throw operationError(keyOperation('set', key), error, key);
+    }
   }
 
   async delete(
@@ -110,9 +126,7 @@ export class PostgresAdapter implements KvAdapter {
     assertKey(key);
     if (ifVersion !== undefined) assertVersion(ifVersion, 'ifVersion');
     const operation = { type: 'delete', key, expected: ifVersion } as const;
-    const { version } = await this.onKey('delete', key, ({ writer }) =>
-      writer.write(operation, recordHistory),
-    );
+    const { version } = await this.write(operation, recordHistory);
     return version !== undefined;
   }
 
@@ -152,9 +166,7 @@ export class PostgresAdapter implements KvAdapter {
     assertKey(key);
     assertIncrement(by);
     const operation = { type: 'increment', key, by, lifetime: lifetimeOf(expiry) } as const;
-    const { sum, version } = await this.onKey('increment', key, ({ writer }) =>
-      writer.write(operation, recordHistory),
-    );
+    const { sum, version } = await this.write(operation, recordHistory);
     return { value: sum!, version: version! };
   }
 
@@ -253,6 +265,13 @@ export class PostgresAdapter implements KvAdapter {
   /** {@link stats} of the whole store. */
   getStats(): Promise<KvStats> {
     return this.stats('');
+  }
+
+  private async write(operation: WriteOperation, recordHistory: boolean): Promise<Done> {
+    const { type, key } = operation;
+    return this.onKey(type, key, async ({ writer }) =>
+      doneOrThrow(operation, await writer.write(operation, recordHistory)),
+    );
   }
 
   private onKey<R>(verb: string, key: string, fn: (store: PostgresStore) => Promise<R>): Promise<R> {

@@ -37,6 +37,8 @@ const MAX_INCREMENTS = 200;
 export class WriteLane {
   /** Gives a list for `Increments`, and one outcome for all else. */
   private readonly coalescer: Coalescer<Item, Outcome | Outcome[]>;
+  /** The write under way that was made while nothing else was, and what waits for it. */
+  private lone: { readonly key: string; readonly behind: (() => void)[] } | undefined;
   /** The last item of a key, while it waits and consists of increments. */
   private readonly waiting = new Map<string, { item: Increments; outcomes: Promise<Outcome | Outcome[]> }>();
 
@@ -54,7 +56,9 @@ export class WriteLane {
     if (operation.type === 'increment') return this.increment(operation);
     // Later increments must come after this.
     if (this.waiting.size > 0) this.waiting.delete(operation.key);
-    return this.coalescer.run(operation) as Promise<Outcome>;
+    // A lone call gains nothing from going with others.
+    if (this.lone === undefined && this.coalescer.isIdle) return this.runLone(operation);
+    return this.enqueue(operation) as Promise<Outcome>;
   }
 
   /** Sends one operation by itself, at once. */
@@ -63,8 +67,31 @@ export class WriteLane {
     return outcome!;
   }
 
-  close(): Promise<void> {
-    return this.coalescer.close();
+  async close(): Promise<void> {
+    const { lone } = this;
+    if (lone !== undefined) await new Promise<void>((resolve) => lone.behind.push(resolve));
+    await this.coalescer.close();
+  }
+
+  private async runLone(operation: WriteOperation): Promise<Outcome> {
+    const behind: (() => void)[] = [];
+    this.lone = { key: operation.key, behind };
+    try {
+      const [outcome] = await this.send([operation]);
+      return outcome!;
+    } finally {
+      this.lone = undefined;
+      for (const go of behind) go();
+    }
+  }
+
+  /** Hands an item to the coalescer, after the lone write of its key where there is one. */
+  private enqueue(item: Item): Promise<Outcome | Outcome[]> {
+    const { lone } = this;
+    if (lone === undefined || lone.key !== item.key) return this.coalescer.run(item);
+    return new Promise((resolve, reject) => {
+      lone.behind.push(() => void this.coalescer.run(item).then(resolve, reject));
+    });
   }
 
   private async increment(operation: Increment): Promise<Outcome> {
@@ -72,7 +99,7 @@ export class WriteLane {
     let waiting = this.waiting.get(key);
     if (waiting === undefined || waiting.item.all.length >= MAX_INCREMENTS) {
       const item: Increments = { type: 'increments', key, all: [] };
-      waiting = { item, outcomes: this.coalescer.run(item) };
+      waiting = { item, outcomes: this.enqueue(item) };
       this.waiting.set(key, waiting);
     }
     const index = waiting.item.all.push(operation) - 1;

@@ -17,10 +17,16 @@ export interface Increment {
 
 export type PlainSet = WriteOperation & { type: 'set'; lifetime: number | 'never'; expected?: undefined };
 
+/** `version` is undefined where nothing was there to be deleted; `sum` is that of an increment. */
+export interface Done {
+  type: 'done';
+  version: bigint | undefined;
+  sum?: bigint;
+}
+
 /** What became of an operation. */
 export type Outcome =
-  /** `version` is undefined where nothing was there to be deleted; `sum` is that of an increment. */
-  | { type: 'done'; version: bigint | undefined; sum?: bigint }
+  | Done
   | { type: 'conflict'; current: bigint | undefined }
   | { type: 'no counter'; json: string }
   | { type: 'failed'; error: unknown };
@@ -35,7 +41,7 @@ export function isPlainDelete(operation: WriteOperation): boolean {
 }
 
 /** The outcome of a write that was done; throws what the caller of another one shall get. */
-export function doneOrThrow(operation: WriteOperation, outcome: Outcome): Outcome & { type: 'done' } {
+export function doneOrThrow(operation: WriteOperation, outcome: Outcome): Done {
   switch (outcome.type) {
     case 'done':
       return outcome;
