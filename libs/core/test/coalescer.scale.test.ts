@@ -23,13 +23,13 @@ describe('the cost of a call', () => {
     ['no key', () => undefined],
   ])('does not depend on how many wait: 100,000 calls with %s', async (_, key) => {
     await cost(10_000, key);
-    const ratios: number[] = [];
-    for (let round = 0; round < 3; round++) {
-      const few = await cost(12_500, key);
-      ratios.push((await cost(100_000, key)) / few);
-    }
-    // Eight times as many calls; 64 times the cost if each one looked at all that wait. The best of three, since
+    // Eight times as many calls; 64 times the cost if each one looked at all that wait. It may try three times, since
     // the machine has other things to do.
-    expect(Math.min(...ratios)).toBeLessThan(32);
+    let ratio = Number.POSITIVE_INFINITY;
+    for (let round = 0; round < 3 && ratio >= 32; round++) {
+      const few = await cost(12_500, key);
+      ratio = (await cost(100_000, key)) / few;
+    }
+    expect(ratio).toBeLessThan(32);
   });
 });
