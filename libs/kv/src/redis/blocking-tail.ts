@@ -1,6 +1,7 @@
 import { backoffMs, runInRootScope } from '@nestbox/core';
 import { changesIn, lastIdOf, type LogPosition, type LoggedChange, type StreamEntry } from './change-log.js';
 import type { ChangeTail } from './change-tail.js';
+import type { KeySpace } from './key-space.js';
 import { FailureLog } from './failure-log.js';
 import { Pause } from './pause.js';
 import type { BlockingConnection } from './redis-link.js';
@@ -11,7 +12,7 @@ export const BLOCK_MS = 5000;
 /** A read that takes longer than that and this is on a connection that is dead without having said so. */
 const GRACE_MS = 3000;
 
-/** Follows one stream of changes by blocking reads on a connection of its own; wakes at once. */
+/** Follows the changes of a store with one shard by blocking reads on a connection of its own; wakes at once. */
 export class BlockingTail implements ChangeTail {
   private readonly failures = new FailureLog('Reading changes from Redis');
   private readonly pause = new Pause();
@@ -21,7 +22,7 @@ export class BlockingTail implements ChangeTail {
 
   constructor(
     private readonly connect: () => BlockingConnection,
-    private readonly stream: string,
+    private readonly space: KeySpace,
     private position: LogPosition,
     private readonly onChanges: (changes: LoggedChange[]) => void,
   ) {
@@ -47,7 +48,7 @@ export class BlockingTail implements ChangeTail {
     let failures = 0;
     while (!this.closed) {
       try {
-        const changes = changesIn(0, await this.read());
+        const changes = changesIn(this.space, 0, await this.read());
         failures = 0;
         this.failures.succeeded();
         if (changes.length === 0 || this.closed) continue;
@@ -73,7 +74,7 @@ export class BlockingTail implements ChangeTail {
         await connection.command('XREAD', [
           ...options,
           'STREAMS',
-          this.stream,
+          this.space.shard(0).changes,
           lastIdOf(this.position.revision),
         ]),
       );

@@ -29,15 +29,19 @@ export interface LogPage {
   horizon: bigint;
 }
 
-/** What XRANGE gives for an entry: its id `<revision>-<number>` of the first change, and keys and texts by turns. */
+/**
+ * What XRANGE gives for an entry of a stream: the id `<revision>-<number>` of its first change; then by turns the name
+ * of an entry of the store and its text.
+ */
 export type StreamEntry = [id: string, fields: string[]];
 
 const LAST_NUMBER = '18446744073709551615';
 /** Revisions are microseconds since the epoch; nothing since the year 2001 is lower. */
 const FIRST_POSSIBLE_REVISION = 1_000_000_000_000_000n;
 
-/** The changes in entries of a stream, in order. */
-export function changesIn(shard: number, entries: readonly StreamEntry[]): LoggedChange[] {
+/** The changes in entries of a shard's stream, in order. */
+export function changesIn(space: KeySpace, shard: number, entries: readonly StreamEntry[]): LoggedChange[] {
+  const beforeKey = space.beforeEntry(shard).length;
   return entries.flatMap(([id, fields]) => {
     const first = positionOf(id);
     const changes: LoggedChange[] = [];
@@ -48,7 +52,7 @@ export function changesIn(shard: number, entries: readonly StreamEntry[]): Logge
         revision: first.revision + offset,
         number: first.number + offset,
         ...(i + 2 < fields.length ? { entry: first.revision } : undefined),
-        key: fields[i]!,
+        key: fields[i]!.slice(beforeKey),
         text: fields[i + 1]!,
       });
     }
@@ -167,7 +171,7 @@ export class RedisChangeLog {
       entries = read;
       horizon = BigInt(micros) - 1n;
     }
-    const found = changesIn(shard, entries).filter(({ revision }) => revision > after);
+    const found = changesIn(this.space, shard, entries).filter(({ revision }) => revision > after);
     return { changes: found, more: entries.length === count, horizon };
   }
 }

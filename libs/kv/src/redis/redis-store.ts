@@ -19,6 +19,7 @@ import { READ_LUA } from './scripts/read.js';
 import { DUE_LUA, SWEEP_LUA } from './scripts/sweep.js';
 import { SET_LUA } from './scripts/set.js';
 import { WRITE_LUA } from './scripts/write.js';
+import { checkServer } from './server-check.js';
 import { Sweeper } from './sweeper.js';
 
 /** All that an adapter has once it is open. */
@@ -45,7 +46,7 @@ export class RedisStore {
     const newTail: OpenTail = (positions, onChanges) =>
       space.shardCount > 1
         ? new PollingTail(log, settings.pollMs, positions, onChanges)
-        : new BlockingTail(() => link.blocking(BLOCK_MS), space.shard(0).changes, positions[0]!, onChanges);
+        : new BlockingTail(() => link.blocking(BLOCK_MS), space, positions[0]!, onChanges);
     this.watcher = new RedisWatcher(what, log, newTail);
     // On a cluster a redirected flush could be overtaken by the next.
     const inFlight = link.isCluster ? 1 : 3;
@@ -64,7 +65,10 @@ export class RedisStore {
     this.sweeper = new Sweeper(space, settings, link, sweeps, poke);
   }
 
-  /** @throws InvalidArgumentError when the store was created with another number of shards */
+  /**
+   * @throws InvalidArgumentError when the store was created with another number of shards;
+   *   UnsupportedOperationError when the server is too old
+   */
   static async open(
     what: string,
     connection: RedisConnectionOptions | Redis,
@@ -74,6 +78,7 @@ export class RedisStore {
     const link = await RedisLink.open(connection);
     try {
       await link.connect();
+      await checkServer(link);
       const space = new KeySpace(keyPrefix, link.isCluster ? settings.shards : undefined);
       if (link.isCluster) await assertLayout(link, space, keyPrefix);
       const store = new RedisStore(what, link, space, settings);

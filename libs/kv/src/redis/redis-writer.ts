@@ -40,11 +40,9 @@ export class RedisWriter {
     private readonly onWritten: () => void,
   ) {}
 
-  /** One operation with the next flush. @throws VersionConflictError, NotACounterError */
-  async run(operation: WriteOperation): Promise<Written> {
-    const written = await this.coalescer(this.space.shardOf(operation.key)).run(operation);
-    if (written instanceof Error) throw written;
-    return written;
+  /** One operation with the next flush. Resolves to an Error (such as VersionConflictError) where it was refused. */
+  run(operation: WriteOperation): Promise<Written | Error> {
+    return this.coalescer(this.space.shardOf(operation.key)).run(operation);
   }
 
   /** Resolves to the new version of each key. All or none of a shard's keys are set. */

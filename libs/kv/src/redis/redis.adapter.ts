@@ -278,7 +278,9 @@ export class RedisAdapter implements KvAdapter {
     const { key } = operation;
     try {
       const { writer } = this.now() ?? (await this.later());
-      return await writer.run(operation);
+      const written = await writer.run(operation);
+      if (written instanceof Error) throw written;
+      return written;
     } catch (error) {
       throw operationError(keyOperation(verb, key), error, key);
     }

@@ -12,7 +12,7 @@ export const APPEND_FIELDS = /* lua */ `'revision', 'changes', 'filled'`;
  * eighth of a window the revision is noted, and what is before the one noted a window ago is trimmed.
  */
 export const APPEND_LUA = /* lua */ `
--- changes: keys and texts by turns; bytes: what they take; max_changes: 0 where none are kept
+-- changes: names of entries and texts by turns; bytes: what they take; max_changes: 0 where none are kept
 local function append(META, CHANGES, meta, micros, changes, bytes, max_changes, max_bytes)
   local call, count = redis.call, #changes / 2
   local revision = math.max((meta[1] or 0) + 1, micros)

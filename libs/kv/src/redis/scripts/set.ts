@@ -28,35 +28,34 @@ local texts, absent, marked =
 
 local now = int(millis)
 local tail = ';' .. now .. ';;'
-local results, msets, changes, bytes, m = {}, {}, {}, 0, 0
+local results, writes, bytes, w = {}, {}, 0, 0
 local indexed, unmarked = {}, {}
 for i = 1, count do
-  local entry = KEYS[FIXED_KEYS + i]
-  local key = sub(entry, key_at)
+  local entry, text = KEYS[FIXED_KEYS + i], texts[i]
   local version, created, expiry
-  if texts[i] then
-    version, created, expiry = match(texts[i], '^kv1;(%d+);(%d+);%d+;(%d*);')
-    if version and expiry ~= '' then unmarked[#unmarked + 1] = key end
+  if text then
+    version, created, expiry = match(text, '^kv1;(%d+);(%d+);%d+;(%d*);')
+    if version and expiry ~= '' then unmarked[#unmarked + 1] = sub(entry, key_at) end
   elseif absent[entry] ~= 'foreign' then
     version, created = absent[entry], now
+    local key = sub(entry, key_at)
     indexed[#indexed + 1], indexed[#indexed + 2] = 0, key
     if marked[entry] then unmarked[#unmarked + 1] = key end
   end
   if version then
     version = version + 1
-    local text = 'kv1;' .. version .. ';' .. created .. tail .. ARGV[FIXED_ARGS + i]
+    text = 'kv1;' .. version .. ';' .. created .. tail .. ARGV[FIXED_ARGS + i]
     results[i] = version
-    msets[m + 1], msets[m + 2] = entry, text
-    changes[m + 1], changes[m + 2] = key, text
-    m, bytes = m + 2, bytes + #key + #text
+    writes[w + 1], writes[w + 2] = entry, text
+    w, bytes = w + 2, bytes + #entry + #text
   else
     results[i] = { 'foreign' }
   end
 end
-if m == 0 then return results end
+if w == 0 then return results end
 
-append(META, CHANGES, meta, micros, changes, bytes, tonumber(ARGV[1]), tonumber(ARGV[2]))
-in_chunks(msets, 1000, function(...) call('MSET', ...) end)
+append(META, CHANGES, meta, micros, writes, bytes, tonumber(ARGV[1]), tonumber(ARGV[2]))
+in_chunks(writes, 1000, function(...) call('MSET', ...) end)
 in_chunks(indexed, 1000, function(...) call('ZADD', INDEX, ...) end)
 in_chunks(unmarked, 1000, function(...)
   call('HDEL', MARKS, ...)

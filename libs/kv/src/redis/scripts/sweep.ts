@@ -51,9 +51,9 @@ for i = 6, #KEYS do
       call('ZADD', DUE, int(millis + math.max(1000, call('PTTL', entry))), key)
     else
       local version = int(string.sub(mark, 2) + 1)
-      changes[#changes + 1] = key
+      changes[#changes + 1] = entry
       changes[#changes + 1] = 'x;' .. version .. ';' .. int(millis)
-      bytes = bytes + #key + #changes[#changes]
+      bytes = bytes + #entry + #changes[#changes]
       call('HSET', MARKS, key, 't' .. version)
       call('ZADD', DUE, int(millis + ARGV[3]), key)
       call('ZREM', INDEX, key)

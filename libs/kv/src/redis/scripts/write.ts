@@ -107,9 +107,8 @@ local function operate(entry, text, data)
     text = 'kv1;' .. int(next_version) .. ';' .. (created or now) .. ';' .. now .. ';' .. expiry .. ';' .. data
     after[entry], expires[entry] = text, expiry ~= '' and expiry or nil
   end
-  local key = sub(entry, key_at)
-  changes[#changes + 1], changes[#changes + 2] = key, text
-  bytes = bytes + #key + #text
+  changes[#changes + 1], changes[#changes + 2] = entry, text
+  bytes = bytes + #entry + #text
   if history then histories[#histories + 1] = { history, int(next_version), text } end
   if kind == 'd' then return 1 end
   return sum and { next_version, sum } or next_version
