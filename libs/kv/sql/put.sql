@@ -45,7 +45,8 @@ begin
       select c.key
         from unnest(created_keys) as c (key)
        where (select b.version from {{schema.table+_tombstones}} b where b.key = c.key) is not null
-          -- A tombstone may exist that cannot be seen.
+          -- It may have been swept since we read the floor; or exist without being seen.
+          or pg_sequence_last_value({{schema.table+_floor:regclass}}) >= first_version
           or current_setting('transaction_isolation') not in ('read committed', 'read uncommitted')
     );
     foreach created_key in array created_keys loop

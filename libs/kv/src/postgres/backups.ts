@@ -14,7 +14,8 @@ interface Backup {
 }
 
 const MAX_NAME_BYTES = 63;
-const DUPLICATE_TABLE = '42P07';
+/** What PostgreSQL says when there is a table with the name, or somebody else is just creating it. */
+const NAME_TAKEN = new Set<unknown>(['42P07', '42710', '23505']);
 
 /** Copies of the table beside it, in tables of their own. */
 export class Backups {
@@ -98,7 +99,7 @@ export class Backups {
       await this.copyTo(name, at);
       return name;
     } catch (error) {
-      if ((error as { code?: unknown } | null)?.code === DUPLICATE_TABLE) return undefined;
+      if (NAME_TAKEN.has((error as { code?: unknown } | null)?.code)) return undefined;
       throw error;
     }
   }

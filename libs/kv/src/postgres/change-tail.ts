@@ -119,12 +119,10 @@ export class ChangeTail {
       while (subscription === this.subscription && (await this.step(subscription)));
       this.failed = undefined;
     } catch (error) {
-      if (subscription !== this.subscription) return;
       // A lost connection comes back, and then all is read that was missed.
-      if (!isConnectionLost(error)) {
-        this.failed = { error };
-        this.wakeFeeds();
-      }
+      if (subscription !== this.subscription || isConnectionLost(error)) return;
+      this.failed = { error };
+      this.wakeFeeds();
       throw error;
     }
   }
