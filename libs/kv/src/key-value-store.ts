@@ -121,7 +121,7 @@ export class KeyValueStore<T = unknown> {
   ): Promise<{ version: bigint }> {
     const outer = this.outer(key);
     assertExpectedVersion(ifVersion);
-    const options = { ...this.context.recording, expiry: this.context.expiry(ttl), ifVersion };
+    const options = this.context.setOptions(ttl, ifVersion);
     const detached = this.context.detached(value);
     return this.context.write([outer], () => this.adapter.set(outer, detached, options));
   }

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, KeyedMutex, encodeJson, parseDuration } from '@nestbox/core';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Flight } from './get-or-set.js';
-import type { Expiry, KvAdapter, StoredEntry } from '../kv.adapter.js';
+import type { AdapterSetOptions, ExpectedVersion, Expiry, KvAdapter, StoredEntry } from '../kv.adapter.js';
 import type { Namespace } from './namespace.js';
 import type { Entry, KeyValueStoreOptions, TimeToLive } from '../kv.types.js';
 
@@ -54,6 +54,11 @@ export class StoreContext {
     if (ttl === null) return 'never';
     if (ttl !== undefined) return { ttl: parseDuration(ttl, path) };
     return this.defaultTtl === undefined ? 'never' : { ttl: this.defaultTtl };
+  }
+
+  /** What an entry is set with. Not spread from `recording`, which costs more than all else in a `set`. */
+  setOptions(ttl: TimeToLive | undefined, ifVersion: ExpectedVersion | undefined): AdapterSetOptions {
+    return { recordHistory: this.recording.recordHistory, expiry: this.expiry(ttl), ifVersion };
   }
 
   /**
