@@ -64,7 +64,7 @@ describe('a PostgreSQL store whose connections are killed', () => {
       const many = Array.from({ length: 4 }, (_, n) =>
         outcome(
           adapter.setMany(
-            Array.from({ length: 50 }, (_, i) => ({ key: `many ${round} ${n} ${i}`, value: i })),
+            Array.from({ length: 50 }, (__, i) => ({ key: `many ${round} ${n} ${i}`, value: i })),
           ),
         ),
       );
@@ -73,7 +73,7 @@ describe('a PostgreSQL store whose connections are killed', () => {
           adapter.commit(
             Array.from(
               { length: 20 },
-              (_, i) => ({ type: 'set', key: `commit ${round} ${n} ${i}`, value: i }) as const,
+              (__, i) => ({ type: 'set', key: `commit ${round} ${n} ${i}`, value: i }) as const,
             ),
           ),
         ),

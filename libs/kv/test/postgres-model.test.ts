@@ -144,7 +144,7 @@ async function client(
           }
           break;
         }
-        default:
+        case 'get':
           told.read.push({ key: name, value: await adapter.get(name) });
       }
     } catch (error) {

@@ -133,4 +133,19 @@ describe('a PostgreSQL store in several processes', () => {
     for (const [key, value] of last) expect(await store.get(key)).toEqual(value);
     await store.close();
   });
+
+  it('needs no more memory the longer it runs', async () => {
+    await using soak = await spawnFixture(new URL('./fixtures/postgres-soak.mjs', import.meta.url), {
+      args: [database.url, '6', '5000'],
+      execArgv: ['--expose-gc'],
+    });
+    const rounds: number[] = [];
+    while (rounds.length < 6) {
+      const { megabytes } = await soak.waitFor<{ type: 'round'; megabytes: number }>('round', 25_000);
+      rounds.push(megabytes);
+    }
+    // Changes that were logged for the watches stay at hand only while somebody watches.
+    expect(rounds.at(-1)! - rounds[1]!).toBeLessThan(2);
+    expect((await soak.exited).code).toBe(0);
+  });
 });

@@ -28,11 +28,11 @@ export class KvReader {
   ) {
     // One look into the index for each key, which is what the planner shall choose also while it takes the table
     // for empty. It does not know how many elements a JSON array has, so it need not plan anew for each array.
-    const keys = 'json_array_elements_text($1::text::json) as k (key)';
+    const given = 'json_array_elements_text($1::text::json) as k (key)';
     this.valueText = `select t.value::text as value from ${table.name} t where t.key = $1 and ${LIVE}`;
     this.valuesText = `select (select t.value::text from ${table.name} t where t.key = k.key and ${LIVE}) as value
-      from ${keys}`;
-    this.entriesText = `select t.* from ${keys}
+      from ${given}`;
+    this.entriesText = `select t.* from ${given}
       cross join lateral (select ${ENTRY_COLUMNS} from ${table.name} t where t.key = k.key and ${LIVE} limit 1) t`;
     this.allText = `select t.key, t.value::text as value from ${table.name} t where ${LIVE} order by t.key`;
     const history = `select ${HISTORY_COLUMNS} from ${table.history} t where t.key = $1`;
