@@ -5,10 +5,10 @@ import type { CommitResult } from '../kv.adapter.js';
 import type { KeySpace } from './key-space.js';
 import type { RedisAdapterSettings } from './redis-options.js';
 import {
-  arePlainSets,
   decodeResult,
   encodeBatch,
   encodeSets,
+  lifetimeOfSets,
   type WriteOperation,
   type Written,
 } from './write-batch.js';
@@ -155,8 +155,9 @@ export class RedisWriter {
     mode: 'each' | 'all',
   ): Promise<unknown> {
     const { space, settings } = this;
-    if (mode === 'each' && arePlainSets(operations)) {
-      const { keys, args } = encodeSets(space, settings, shard, operations);
+    const lifetime = mode === 'each' ? lifetimeOfSets(operations) : undefined;
+    if (lifetime !== undefined) {
+      const { keys, args } = encodeSets(space, settings, shard, operations, lifetime);
       return this.scripts.set.run(keys, args);
     }
     const { keys, args } = encodeBatch(space, settings, shard, operations, mode);

@@ -38,25 +38,32 @@ const WHOLE_UP_TO_CHARS = 1024;
 /** Lua's `unpack` gives some thousands at the most. */
 const WHOLE_UP_TO_COUNT = 1000;
 
-/** Whether the set script can do it: sets for good and for any version, of different keys. */
-export function arePlainSets(operations: readonly WriteOperation[]): boolean {
+/**
+ * The time to live that all have, if the set script can do it: sets of different keys, whatever there was. Else
+ * undefined.
+ */
+export function lifetimeOfSets(operations: readonly WriteOperation[]): Lifetime | undefined {
+  const [first] = operations;
+  if (first?.type !== 'set' || first.lifetime === 'keep') return undefined;
   const keys = new Set<string>();
   for (const operation of operations) {
-    if (operation.type !== 'set' || operation.lifetime !== 'never') return false;
-    if (operation.expected !== undefined || operation.record) return false;
+    if (operation.type !== 'set' || operation.lifetime !== first.lifetime) return undefined;
+    if (operation.expected !== undefined || operation.record) return undefined;
     keys.add(operation.key);
   }
-  return keys.size === operations.length;
+  return keys.size === operations.length ? first.lifetime : undefined;
 }
 
-/** What the set script is given for {@link arePlainSets plain sets} of one shard. */
+/** What the set script is given for sets of one shard with the same time to live. */
 export function encodeSets(
   space: KeySpace,
   settings: RedisAdapterSettings,
   shard: number,
   operations: readonly WriteOperation[],
+  lifetime: Lifetime,
 ): ScriptInput {
   const input = encodeCommon(space, settings, shard, operations);
+  input.args.push(lifetime === 'never' ? '' : String(lifetime));
   for (const operation of operations) input.args.push(dataOf(operation));
   return input;
 }
