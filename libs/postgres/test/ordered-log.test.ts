@@ -95,7 +95,10 @@ describe('OrderedLog', () => {
       // Others draw in between, so that the key would be another one each time.
       await postgres.transaction(write);
     }
-    const locks = await postgres.query(`select objid from pg_locks where locktype = 'advisory'`);
+    const locks = await postgres.query(`
+      select objid from pg_locks
+       where locktype = 'advisory'
+         and database = (select oid from pg_database where datname = current_database())`);
     expect(locks).toHaveLength(1);
     expect(await log.watermark()).toBe(0n);
     await writer.commit();
