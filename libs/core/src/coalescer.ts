@@ -26,9 +26,18 @@ export interface CoalescerOptions<Item, Result> {
   maxBytes?: number;
   /** Batches under way at the same time. Default: 2. */
   maxInFlight?: number;
+  /**
+   * For backends where a batch costs much and an item little: while a batch of more than a few items is under way, a
+   * second one waits until it has so many, or until the first has landed and those whose calls it answered had the
+   * chance to call again. Default: 1, which is never to wait.
+   */
+  worthwhileItems?: number;
   /** Calls that may wait; one more is refused with `OverloadedError`. Default: 100,000. */
   maxWaiting?: number;
 }
+
+/** A batch of so many items at the most does not keep another one waiting. */
+const FEW_ITEMS = 8;
 
 interface Call<Item, Result> {
   item: Item;
@@ -50,6 +59,7 @@ export class Coalescer<Item, Result> {
   private readonly maxBytes: number;
   private readonly maxInFlight: number;
   private readonly maxWaiting: number;
+  private readonly worthwhileItems: number;
 
   /** Calls that the next batches take, oldest first; no two have the same key. */
   private readonly ready = new Fifo<Call<Item, Result>>();
@@ -60,6 +70,7 @@ export class Coalescer<Item, Result> {
   private readonly lastOfKey = new Map<string, Call<Item, Result>>();
   private waiting = 0;
   private inFlight = 0;
+  private itemsInFlight = 0;
   private pumpQueued = false;
   private closing: Promise<void> | undefined;
   private whenIdle: (() => void) | undefined;
@@ -69,6 +80,7 @@ export class Coalescer<Item, Result> {
     this.maxBytes = positive(options.maxBytes, 1_048_576, 'maxBytes');
     this.maxInFlight = positive(options.maxInFlight, 2, 'maxInFlight');
     this.maxWaiting = positive(options.maxWaiting, 100_000, 'maxWaiting');
+    this.worthwhileItems = positive(options.worthwhileItems, 1, 'worthwhileItems');
   }
 
   /** Calls that wait for a batch, those under way not counted. */
@@ -76,9 +88,9 @@ export class Coalescer<Item, Result> {
     return this.waiting;
   }
 
-  /** Whether no call waits or is under way. */
+  /** Whether no call waits or is under way, nor has just been answered. */
   get isIdle(): boolean {
-    return this.inFlight === 0 && this.waiting === 0;
+    return this.inFlight === 0 && this.waiting === 0 && !this.pumpQueued;
   }
 
   /**
@@ -129,19 +141,28 @@ export class Coalescer<Item, Result> {
   private queuePump(): void {
     if (this.pumpQueued || this.inFlight >= this.maxInFlight) return;
     this.pumpQueued = true;
+    runInRootScope(() => queueMicrotask(() => this.pump()));
+  }
+
+  /** Lets those who have just been answered call again before the next batch goes. */
+  private queuePumpAfterCallers(): void {
+    if (this.pumpQueued) return;
+    this.pumpQueued = true;
     runInRootScope(() =>
-      queueMicrotask(() => {
-        this.pumpQueued = false;
+      setImmediate(() => {
         this.pump();
+        this.resolveWhenIdle();
       }),
     );
   }
 
   private pump(): void {
-    while (this.inFlight < this.maxInFlight) {
+    this.pumpQueued = false;
+    while (this.inFlight < this.maxInFlight && this.isWorthwhile()) {
       const batch = this.takeBatch();
       if (batch.length === 0) return;
       this.inFlight++;
+      this.itemsInFlight += batch.length;
       // `fly` settles its calls itself and never rejects.
       void this.fly(batch);
     }
@@ -167,8 +188,15 @@ export class Coalescer<Item, Result> {
     await this.send(batch);
     for (const call of batch) this.makeNextReady(call);
     this.inFlight--;
-    if (this.ready.length > 0) this.queuePump();
+    this.itemsInFlight -= batch.length;
+    if (this.worthwhileItems > 1 && this.inFlight === 0) this.queuePumpAfterCallers();
+    else if (this.ready.length > 0) this.queuePump();
     else this.resolveWhenIdle();
+  }
+
+  /** Whether a batch may go now. */
+  private isWorthwhile(): boolean {
+    return this.itemsInFlight <= FEW_ITEMS || this.ready.length >= this.worthwhileItems;
   }
 
   private makeNextReady(call: Call<Item, Result>): void {

@@ -21,11 +21,15 @@ export async function execute(
   params: readonly unknown[],
   prepare: boolean,
 ): Promise<StatementResult[]> {
-  const result: StatementResult | StatementResult[] = await sql.unsafe<Row[]>(
-    text,
-    params as postgres.ParameterOrJSON<never>[],
-    { prepare },
-  );
+  const query = sql.unsafe<Row[]>(text, params as postgres.ParameterOrJSON<never>[], { prepare });
+  let result: StatementResult | StatementResult[];
+  try {
+    result = await query;
+  } finally {
+    // A query that was answered is kept from being collected by those before it, until the next full collection;
+    // what weighs most in it are the parameters, which nobody needs any more.
+    void Object.assign(query, { args: [], parameters: [] });
+  }
   return isSeveral(result) ? result : [result];
 }
 
