@@ -83,6 +83,43 @@ describe('a coalescer', () => {
     expect(coalescer.isIdle).toBe(true);
   });
 
+  it('sends no small batch beside a large one, but gathers those who call again, when it is told to', async () => {
+    const flights = new Flights<number>();
+    const coalescer = numbers(flights, { worthwhileItems: 20 });
+    const callers = Array.from({ length: 12 }, async (_, i) => {
+      await coalescer.run(i);
+      for (let hops = 0; hops < 20; hops++) await Promise.resolve();
+      await coalescer.run(100 + i);
+    });
+    await settle();
+    void coalescer.run(50);
+    await settle();
+    // Twelve are more than a few, and one is not worthwhile.
+    expect(flights.batches.map(({ length }) => length)).toEqual([12]);
+    flights.all[0]!.land(flights.batches[0]!);
+    await new Promise((resolve) => setImmediate(resolve));
+    await settle();
+    expect(flights.batches.map(({ length }) => length)).toEqual([12, 13]);
+
+    for (let i = 60; i < 80; i++) void coalescer.run(i);
+    await settle();
+    expect(flights.batches.map(({ length }) => length)).toEqual([12, 13, 20]);
+    flights.all[1]!.land(flights.batches[1]!);
+    flights.all[2]!.land(flights.batches[2]!);
+    await Promise.all(callers);
+    await coalescer.close();
+  });
+
+  it('sends beside a few whatever comes', async () => {
+    const flights = new Flights<number>();
+    const coalescer = numbers(flights, { worthwhileItems: 20 });
+    for (let i = 0; i < 8; i++) void coalescer.run(i);
+    await settle();
+    void coalescer.run(8);
+    await settle();
+    expect(flights.batches.map(({ length }) => length)).toEqual([8, 1]);
+  });
+
   it('keeps to maxItems', async () => {
     const flights = new Flights<number>();
     const coalescer = numbers(flights, { maxItems: 2, maxInFlight: 10 });

@@ -6,6 +6,8 @@ import { boundsOf, type KeyBounds } from './key-bounds.js';
 import type { KvTable } from './kv-table.js';
 import { ENTRY_COLUMNS, HISTORY_COLUMNS, LIVE, parseJson, toEntry, toHistory } from './rows.js';
 
+/** A statement costs about as much as so many keys. */
+const WORTHWHILE_KEYS = 64;
 /** Keys in one statement at the most. */
 const MAX_KEYS = 5_000;
 
@@ -42,9 +44,14 @@ export class KvReader {
       from ${table.name} t where ${LIVE}`;
 
     const name = `The reads of ${table.target}`;
-    this.values = new Coalescer({ name, flush: (keys) => this.readValues(keys) });
+    this.values = new Coalescer({
+      name,
+      worthwhileItems: WORTHWHILE_KEYS,
+      flush: (keys) => this.readValues(keys),
+    });
     this.entries = new Coalescer({
       name,
+      worthwhileItems: WORTHWHILE_KEYS,
       flush: async (keys) => {
         const found = new Map((await this.readRows(keys)).map((row) => [row['key'], row]));
         return keys.map((key) => found.get(key));

@@ -30,6 +30,9 @@ interface Increments {
 
 type Item = Exclude<WriteOperation, Increment> | Increments;
 
+/** A statement and its commit cost about as much as so many items. */
+const WORTHWHILE_ITEMS = 64;
+
 /** Increments of one key that one statement makes at the most. */
 const MAX_INCREMENTS = 200;
 
@@ -47,6 +50,7 @@ export class WriteLane {
       name: options.name,
       key: (item) => item.key,
       size: (item) => item.key.length + (item.type === 'set' ? item.json.length : 0),
+      worthwhileItems: WORTHWHILE_ITEMS,
       isDataError,
       flush: (items) => this.flush(items),
     });
