@@ -7,7 +7,8 @@ export default {
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
     '^@nestbox/testing/contracts$': '<rootDir>/libs/testing/src/contracts/index.ts',
-    '^@nestbox/(core|postgres|redis|kv|testing|cli)$': '<rootDir>/libs/$1/src/index.ts',
+    '^@nestbox/(core|nest|postgres|redis|kv|channels|event-hub|testing|cli)$':
+      '<rootDir>/libs/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   transform: { '^.+\\.ts$': '@swc/jest' },

@@ -11,6 +11,7 @@ export {
 } from './errors.js';
 export { assertJson, encodeJson, type JsonObject, type JsonValue } from './json.js';
 export { KeyedMutex } from './keyed-mutex.js';
+export { Lifecycle } from './lifecycle.js';
 export { NestboxError } from './nestbox-error.js';
 export { runInRootScope } from './root-scope.js';
 export { MAX_NAME_BYTES, assertIdentifier, assertName, compareUtf8, textProblem } from './text.js';

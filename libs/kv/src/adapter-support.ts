@@ -22,5 +22,5 @@ export { assertAdapter } from './support/assert-adapter.js';
 export { containsJson } from './support/contains-json.js';
 export { addToCounter } from './support/counter.js';
 export { keyOperation, naming, namingKey, operationError } from './support/failures.js';
-export { Lifecycle } from './support/lifecycle.js';
+export { Lifecycle } from '@nestbox/core';
 export { readableSize } from './support/readable-size.js';

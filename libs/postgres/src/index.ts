@@ -38,6 +38,7 @@ export { PostgresModule, type PostgresModuleExtras } from './postgres.module.js'
 export { InjectPostgres, getPostgresToken } from './postgres.tokens.js';
 export type { EmbeddedOptions, PostgresOptions } from './postgres.options.js';
 export type { PoolFigures } from './pool/database.js';
+export { postgresOf, type PostgresSource } from './postgres-of.js';
 export { Postgres } from './postgres.js';
 export type { JoinedTransaction } from './run-transaction.js';
 export type { AmbientQueryable, Queryable, TransactionalQueryable } from './queryable.js';

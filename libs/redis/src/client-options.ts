@@ -86,9 +86,13 @@ export function dedicatedOptions(base: RedisOptions, { purpose, blockMs }: Dedic
   } satisfies RedisOptions;
 }
 
-/** What differs for a further connection like a client that was given to us. */
+/** What differs for a further connection like a client that was given to us: no command is sent twice. */
 export function sharedDuplicateOptions() {
-  return { lazyConnect: true, enableAutoPipelining: false } as const satisfies RedisOptions;
+  return {
+    lazyConnect: true,
+    enableAutoPipelining: false,
+    autoResendUnfulfilledCommands: false,
+  } as const satisfies RedisOptions;
 }
 
 /** What differs for a connection that subscribes. {@link Subscriber} makes a new one when it is lost. */

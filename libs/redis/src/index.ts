@@ -14,6 +14,7 @@ export type {
   RedisSharedOptions,
   ServerDriverOptions,
 } from './redis.options.js';
+export { redisOf, type RedisSource } from './redis-of.js';
 export { Redis, type DuplicateOptions } from './redis.js';
 export { InjectRedis, getRedisToken } from './redis.tokens.js';
 export type { ScanOptions } from './scan.js';

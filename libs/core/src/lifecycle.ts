@@ -1,4 +1,5 @@
-import { ClosedError, runInRootScope } from '@nestbox/core';
+import { ClosedError } from './errors.js';
+import { runInRootScope } from './root-scope.js';
 
 /** Opens something on first use, at most once at a time, and closes it once. */
 export class Lifecycle {

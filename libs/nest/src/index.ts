@@ -1,0 +1,2 @@
+export { findConnection } from './find-connection.js';
+export { reportHealth, type HealthFindings, type HealthProbe } from './report-health.js';
