@@ -1,8 +1,6 @@
-import { createRequire } from 'node:module';
-import postgres from 'postgres';
-import { Redis as IORedis } from 'ioredis';
 import { interleave } from '../lib/interleave.mjs';
 import { startServers } from '../lib/servers.mjs';
+import { describeVersions } from '../lib/versions.mjs';
 import { measureMemory } from './memory.mjs';
 import { openPostgresSides } from './postgres-sides.mjs';
 import { openRedisSides } from './redis-sides.mjs';
@@ -20,6 +18,7 @@ const CASES = [
   { store: 'redis', operation: 'get', callers: 1, targets: {} },
 ].map((c) => ({ ...c, name: `${c.store} ${c.operation}, ${c.callers} caller${c.callers === 1 ? '' : 's'}` }));
 
+const PACKAGES = ['postgres', 'ioredis', 'keyv', '@keyv/postgres', '@keyv/redis'];
 const FULL = { rounds: 15, sliceMs: 800, memoryOperations: 1_000_000 };
 const QUICK = { rounds: 5, sliceMs: 300, memoryOperations: 100_000 };
 
@@ -29,7 +28,7 @@ const FLAT_BYTES = 2 * 2 ** 20;
 export async function runSuite({ quick, only, log }) {
   const { rounds, sliceMs, memoryOperations } = quick ? QUICK : FULL;
   const servers = await startServers();
-  const report = { cases: [], notes: [], failures: [], versions: await versions(servers) };
+  const report = { cases: [], notes: [], failures: [], versions: await describeVersions(servers, PACKAGES) };
   try {
     for (const [store, open, url] of [
       ['postgres', openPostgresSides, servers.databaseUrl],
@@ -76,31 +75,4 @@ async function checkMemory(servers, operations, report, log) {
   );
   if (growth > FLAT_BYTES)
     report.failures.push(`The heap grew by ${growth} bytes in the second half of the memory run.`);
-}
-
-async function versions({ databaseUrl, redisUrl }) {
-  const sql = postgres(databaseUrl, { max: 1, onnotice() {} });
-  const [{ version }] = await sql`select current_setting('server_version') as version`;
-  const [{ durability }] = await sql`
-    select 'fsync ' || current_setting('fsync') || ', synchronous_commit ' || current_setting('synchronous_commit') as durability`;
-  await sql.end();
-  const redis = new IORedis(redisUrl);
-  const redisVersion = /redis_version:(\S+)/.exec(await redis.info('server'))[1];
-  await redis.quit();
-  const require = createRequire(import.meta.url);
-  const packages = ['postgres', 'ioredis', 'keyv', '@keyv/postgres', '@keyv/redis']
-    .map((name) => `${name} ${packageVersion(require, name)}`)
-    .join(', ');
-  return `PostgreSQL ${version} (${durability}), Redis ${redisVersion}; ${packages}`;
-}
-
-function packageVersion(require, name) {
-  for (const folder of require.resolve.paths(name)) {
-    try {
-      return require(`${folder}/${name}/package.json`).version;
-    } catch {
-      // Not in this folder; the next one up may have it.
-    }
-  }
-  return 'unknown';
 }
