@@ -59,7 +59,7 @@ function openOne({ path, isReady, answer, payloadOf }, port) {
     socket.on('message', (data) => {
       // A message of the topic is longer than any of the protocol's own.
       if (data.length > 150) {
-        count(data, payloadOf);
+        note(data, payloadOf);
         return;
       }
       const text = textOf(data);
@@ -73,7 +73,7 @@ function openOne({ path, isReady, answer, payloadOf }, port) {
   });
 }
 
-function count(data, payloadOf) {
+function note(data, payloadOf) {
   received++;
   if (latencies !== undefined) {
     latencies.push(performance.timeOrigin + performance.now() - payloadOf(textOf(data)).at);

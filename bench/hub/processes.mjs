@@ -33,7 +33,7 @@ export class Child {
   }
 
   match() {
-    for (const waiter of [...this.waiting]) {
+    for (const waiter of this.waiting.slice()) {
       const i = this.answers.findIndex((answer) => waiter.property in answer);
       if (i === -1) continue;
       this.waiting.splice(this.waiting.indexOf(waiter), 1);
