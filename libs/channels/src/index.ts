@@ -1,5 +1,6 @@
 export {
   Backplane,
+  type AmbientTransactions,
   type BackplaneMessage,
   type BackplaneReceiver,
   type BackplaneState,

@@ -64,6 +64,11 @@ export interface BackplaneReceiver {
   onRecovered(): void;
 }
 
+/** A database whose ambient transaction is that of the caller. */
+export interface AmbientTransactions {
+  readonly currentTransaction: { afterCommit(fn: () => void | Promise<void>): void } | undefined;
+}
+
 /**
  * Carries messages between the instances of an application. Each backend implements it; all of them pass
  * `backplaneContract` of `@nestbox/testing/contracts`.
@@ -74,6 +79,11 @@ export abstract class Backplane {
 
   /** The state of the link to the others. */
   abstract readonly state: BackplaneState;
+
+  /** The database whose ambient transactions {@link publish} joins; undefined where it joins none. */
+  get transactions(): AmbientTransactions | undefined {
+    return undefined;
+  }
 
   /**
    * Begins to receive.
