@@ -1,2 +1,24 @@
 export { EventHubOperationError } from './event-hub.errors.js';
+export type {
+  EventHubServiceOptions,
+  HistoryOptions,
+  HubSettings,
+  TopicOptions,
+} from './event-hub.options.js';
+export { EventHubService, type HubFigures } from './event-hub.service.js';
 export { EventHubStore, type ListTopicsOptions, type TopicOf, type TopicPage } from './event-hub.store.js';
+export type {
+  DataFor,
+  HistoryQuery,
+  HubHandler,
+  PresentChannel,
+  PublishOptions,
+  PublishResult,
+  SubscribeOptions,
+  SubscribeResult,
+  TopicPattern,
+} from './event-hub.types.js';
+export type { HubChannels } from './service/hub-channels.js';
+export type { HubMessage, HubMessageContext } from './service/hub-message.js';
+export type { HubListener } from './service/topic-handlers.js';
+export type { SchemaResult, StandardSchemaV1 } from './standard-schema.js';
