@@ -27,3 +27,12 @@ export {
   type ReapedNode,
 } from './channel.store.js';
 export type { ChannelTransport, Frame } from './channel.transport.js';
+export { RedisChannelKeys } from './redis/redis-channel-keys.js';
+export { RedisChannelStore } from './redis/redis.channel-store.js';
+export type { RedisChannelStoreOptions } from './redis/redis-options.js';
+export {
+  redisSubscriptions,
+  type ListedTopics,
+  type RedisSubscriptions,
+  type TopicRange,
+} from './redis/subscriptions/redis-subscriptions.js';

@@ -22,3 +22,4 @@ export type { HubChannels } from './service/hub-channels.js';
 export type { HubMessage, HubMessageContext } from './service/hub-message.js';
 export type { HubListener } from './service/topic-handlers.js';
 export type { SchemaResult, StandardSchemaV1 } from './standard-schema.js';
+export { RedisEventHubStore, type RedisEventHubStoreOptions } from './redis/redis.event-hub-store.js';
