@@ -1,4 +1,14 @@
 export { EventHubOperationError } from './event-hub.errors.js';
+export { EventHubHealthIndicator, type EventHubHealthOptions } from './event-hub.health.js';
+export type {
+  BackplaneKind,
+  EventHubBaseOptions,
+  EventHubMemoryOptions,
+  EventHubModuleOptions,
+  EventHubPostgresOptions,
+  EventHubRedisOptions,
+  EventHubStoreOptions,
+} from './event-hub.module.options.js';
 export type {
   EventHubServiceOptions,
   HistoryOptions,
@@ -7,6 +17,7 @@ export type {
 } from './event-hub.options.js';
 export { EventHubService, type HubFigures } from './event-hub.service.js';
 export { EventHubStore, type ListTopicsOptions, type TopicOf, type TopicPage } from './event-hub.store.js';
+export { InjectEventHub, getEventHubToken } from './event-hub.tokens.js';
 export type {
   DataFor,
   HistoryQuery,
@@ -18,6 +29,7 @@ export type {
   SubscribeResult,
   TopicPattern,
 } from './event-hub.types.js';
+export { OnTopic, type OnTopicOptions } from './on-topic.decorator.js';
 export type { HubChannels } from './service/hub-channels.js';
 export type { HubMessage, HubMessageContext } from './service/hub-message.js';
 export type { HubListener } from './service/topic-handlers.js';
