@@ -13,8 +13,8 @@ interface Topics {
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 
 /** Fails to compile unless the types are the same. */
-function same<A, B>(_: Same<A, B>): void {
-  // Nothing happens at run time.
+function same<A, B>(isSame: Same<A, B>): Same<A, B> {
+  return isSame;
 }
 
 /** Compiled, never called. */
