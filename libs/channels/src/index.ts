@@ -33,6 +33,7 @@ export type { RedisChannelStoreOptions } from './redis/redis-options.js';
 export {
   redisSubscriptions,
   type ListedTopics,
+  type OpenSubscriptions,
   type RedisSubscriptions,
   type TopicRange,
 } from './redis/subscriptions/redis-subscriptions.js';

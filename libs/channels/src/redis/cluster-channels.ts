@@ -5,14 +5,11 @@ import { ChannelNodes } from './channel-nodes.js';
 import { listPage } from './list-page.js';
 import type { RedisChannelKeys } from './redis-channel-keys.js';
 import type { RedisCommands } from './redis-commands.js';
-import { COUNT_LUA } from './scripts/channels.js';
 import {
   HOLD_CLAIM_LUA,
-  IS_OLDER_LUA,
-  OLDER_LUA,
   PUT_CHANNEL_LUA,
   PUT_MEMBER_LUA,
-  PUT_SCORED_LUA,
+  PUT_INDEX_LUA,
   PUT_SESSION_LUA,
   TAKE_CHANNEL_LUA,
   TOUCH_LUA,
@@ -22,10 +19,11 @@ import { inChunks } from './subscriptions/in-chunks.js';
 
 /** Channels that are worked on at once for one call. */
 const AT_ONCE = 100;
-/** An id that is younger than this in the index may be about to get its channel. */
+/** Ids that are read at once. */
+const PAGE = 200;
+/** An id that is in the index for less may be about to get its channel. */
 const FRESH_MS = 60_000;
-/** Ids that `tidy` looks at in one go. */
-const TIDY_IDS = 200;
+const MAX_MISSING = 10_000;
 
 /** Of a channel to be removed. */
 interface Condition {
@@ -44,6 +42,8 @@ interface Condition {
  */
 export class ClusterChannels extends ChannelNodes implements ChannelBackend {
   private tidied = { shard: 0, bound: '-' };
+  /** Ids without a channel, and since when they are known. */
+  private readonly missing = new Map<string, number>();
 
   constructor(
     commands: RedisCommands,
@@ -57,8 +57,7 @@ export class ClusterChannels extends ChannelNodes implements ChannelBackend {
   async add({ channelId, channelName, openingData, nodeId = '' }: ChannelRecord): Promise<void> {
     const shard = this.keys.shardOf(channelId);
     await Promise.all([
-      this.commands.run(PUT_SCORED_LUA, [this.keys.ids(shard)], 0, channelId, this.ttlMs),
-      this.commands.run(PUT_SCORED_LUA, [this.keys.seen(shard)], 'now', channelId, this.ttlMs),
+      this.commands.run(PUT_INDEX_LUA, [this.keys.ids(shard)], channelId, this.ttlMs),
       nodeId !== '' && this.commands.run(PUT_MEMBER_LUA, [this.keys.node(nodeId)], channelId, this.ttlMs),
     ]);
     const before = await this.commands.run<string | null>(
@@ -135,7 +134,7 @@ export class ClusterChannels extends ChannelNodes implements ChannelBackend {
 
   async count(): Promise<number> {
     const counts = await Promise.all(
-      this.shards.map((shard) => this.commands.run(COUNT_LUA, [this.keys.seen(shard)], this.ttlMs)),
+      this.shards.map((shard) => this.commands.command('ZCARD', this.keys.ids(shard))),
     );
     return counts.reduce<number>((sum, count) => sum + Number(count), 0);
   }
@@ -143,16 +142,14 @@ export class ClusterChannels extends ChannelNodes implements ChannelBackend {
   async removeStale(olderThanMs: number): Promise<string[]> {
     const removed: string[] = [];
     for (const shard of this.shards) {
+      let bound = '-';
       for (;;) {
-        const args = [olderThanMs, AT_ONCE];
-        const old = await this.commands.run<string[]>(OLDER_LUA, [this.keys.seen(shard)], ...args);
-        await inChunks(old, AT_ONCE, async (channelId) => {
-          const result = await this.removeOne(channelId, { olderThanMs });
-          if (result === 'removed') removed.push(channelId);
-          // It was touched, but a crash or a failure kept that from the index.
-          if (result === 'kept') await this.seen(channelId);
+        const ids = await this.idsFrom(shard, bound);
+        await inChunks(ids, AT_ONCE, async (channelId) => {
+          if ((await this.removeOne(channelId, { olderThanMs })) === 'removed') removed.push(channelId);
         });
-        if (old.length < AT_ONCE) break;
+        if (ids.length < PAGE) break;
+        bound = `(${ids.at(-1)}`;
       }
     }
     return removed;
@@ -170,21 +167,14 @@ export class ClusterChannels extends ChannelNodes implements ChannelBackend {
 
   async tidy(): Promise<void> {
     const { shard, bound } = this.tidied;
-    const ids = await this.commands.command<string[]>(
-      'ZRANGEBYLEX',
-      this.keys.ids(shard),
-      bound,
-      '+',
-      'LIMIT',
-      0,
-      TIDY_IDS,
-    );
+    const ids = await this.idsFrom(shard, bound);
     await inChunks(ids, AT_ONCE, async (channelId) => {
       const [id] = await this.fields(channelId, 'channelId');
-      if (typeof id !== 'string' && (await this.isOld(channelId))) await this.removeRest(channelId);
+      if (typeof id === 'string') this.missing.delete(channelId);
+      else if (this.isLongMissing(channelId)) await this.removeRest(channelId);
     });
     this.tidied =
-      ids.length < TIDY_IDS
+      ids.length < PAGE
         ? { shard: (shard + 1) % this.keys.shardCount, bound: '-' }
         : { shard, bound: `(${ids.at(-1)}` };
     await this.subscriptions.tidy();
@@ -233,7 +223,6 @@ export class ClusterChannels extends ChannelNodes implements ChannelBackend {
   private async removeRest(channelId: string): Promise<void> {
     const shard = this.keys.shardOf(channelId);
     await this.subscriptions.leaveAll(channelId);
-    await this.commands.command('ZREM', this.keys.seen(shard), channelId);
     await this.commands.command('ZREM', this.keys.ids(shard), channelId);
   }
 
@@ -241,8 +230,7 @@ export class ClusterChannels extends ChannelNodes implements ChannelBackend {
   private async seen(channelId: string): Promise<void> {
     const shard = this.keys.shardOf(channelId);
     await Promise.all([
-      this.commands.run(PUT_SCORED_LUA, [this.keys.seen(shard)], 'now', channelId, this.ttlMs),
-      this.commands.run(PUT_SCORED_LUA, [this.keys.ids(shard)], 0, channelId, this.ttlMs),
+      this.commands.run(PUT_INDEX_LUA, [this.keys.ids(shard)], channelId, this.ttlMs),
       this.subscriptions.keep(channelId),
     ]);
   }
@@ -284,14 +272,21 @@ export class ClusterChannels extends ChannelNodes implements ChannelBackend {
     if (await this.belongsTo(channelId, userId)) await this.prolongSet(key, channelId);
   }
 
-  private async isOld(channelId: string): Promise<boolean> {
-    const shard = this.keys.shardOf(channelId);
-    const old = await this.commands.run(
-      IS_OLDER_LUA,
-      [this.keys.seen(shard)],
-      channelId,
-      Math.min(FRESH_MS, this.ttlMs),
-    );
-    return Number(old) === 1;
+  private async idsFrom(shard: number, bound: string): Promise<string[]> {
+    return this.commands.command('ZRANGEBYLEX', this.keys.ids(shard), bound, '+', 'LIMIT', 0, PAGE);
+  }
+
+  /** Whether an id in the index was without a channel before, so that it is not about to get one. */
+  private isLongMissing(channelId: string): boolean {
+    const now = performance.now();
+    const since = this.missing.get(channelId);
+    if (since === undefined) {
+      if (this.missing.size >= MAX_MISSING) this.missing.clear();
+      this.missing.set(channelId, now);
+      return false;
+    }
+    if (now - since < Math.min(FRESH_MS, this.ttlMs)) return false;
+    this.missing.delete(channelId);
+    return true;
   }
 }

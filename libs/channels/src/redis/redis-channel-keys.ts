@@ -53,11 +53,6 @@ export class RedisChannelKeys {
     return this.shardKey('ids', shard);
   }
 
-  /** A sorted set of channel ids by their last interaction. */
-  seen(shard: number): string {
-    return this.shardKey('seen', shard);
-  }
-
   /** A sorted set of topics, all with the same score. */
   topics(shard: number): string {
     return this.shardKey('topics', shard);

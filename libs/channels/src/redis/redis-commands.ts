@@ -1,8 +1,13 @@
-import type { Redis, RedisScript } from '@nestbox/redis';
+import { Redis, redisOf, type RedisClient, type RedisScript, type RedisSource } from '@nestbox/redis';
 
 /** A reply that is an error, told by its shape. */
 function isFailure(reply: unknown): boolean {
   return typeof reply === 'object' && reply !== null && 'message' in reply;
+}
+
+/** Whether Redis itself replied an error, such as `WRONGTYPE …`, so that nothing of a read is in doubt. */
+export function isReply(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError';
 }
 
 /** What a script gave for one of several operations. */
@@ -11,11 +16,41 @@ export function settled<T>(reply: unknown): T {
   return reply as T;
 }
 
-/** Plain commands and scripts on a connection. */
+/**
+ * Plain commands and scripts on the connection of a store.
+ *
+ * ioredis lets one automatic pipeline be under way at a time, which would make a batch wait for the answer to the one
+ * before. So where a connection that is shared pipelines automatically, the store has another one like it.
+ */
 export class RedisCommands {
-  private readonly scripts = new Map<string, RedisScript>();
+  readonly isCluster: boolean;
 
-  constructor(readonly redis: Redis) {}
+  private readonly base: Redis;
+  private readonly owned: boolean;
+  private readonly scripts = new Map<string, RedisScript>();
+  private duplicate: RedisClient | undefined;
+  private own: Redis | undefined;
+
+  /** @throws InvalidArgumentError */
+  constructor(source: RedisSource) {
+    const { redis, owned } = redisOf(withoutPipelining(source));
+    this.base = redis;
+    this.owned = owned;
+    this.isCluster = redis.isCluster;
+  }
+
+  async connect(): Promise<void> {
+    await this.redis.connect();
+  }
+
+  ping(): Promise<number> {
+    return this.redis.ping();
+  }
+
+  async close(): Promise<void> {
+    this.duplicate?.disconnect();
+    if (this.owned) await this.base.close();
+  }
 
   /** Runs a command of which the first argument is its key. */
   async command<T>(name: string, ...args: (string | number | Buffer)[]): Promise<T> {
@@ -32,6 +67,22 @@ export class RedisCommands {
     return (await this.script(lua).run(keys, args)) as T;
   }
 
+  private get redis(): Redis {
+    this.own ??= this.open();
+    return this.own;
+  }
+
+  private open(): Redis {
+    const { options } = this.base.client;
+    if (this.isCluster || !('enableAutoPipelining' in options) || !options.enableAutoPipelining)
+      return this.base;
+    this.duplicate = this.base.duplicate('channels');
+    this.duplicate.on('error', () => {
+      // Without a listener ioredis prints it. The commands that fail tell their callers.
+    });
+    return new Redis(this.duplicate);
+  }
+
   private script(lua: string): RedisScript {
     let script = this.scripts.get(lua);
     if (script === undefined) {
@@ -40,4 +91,16 @@ export class RedisCommands {
     }
     return script;
   }
+}
+
+function withoutPipelining(source: RedisSource): RedisSource {
+  if (typeof source === 'string') return { url: source, enableAutoPipelining: false };
+  // What is wrong with it the constructor of Redis says.
+  if (typeof source !== 'object' || source === null || isConnection(source) || 'cluster' in source)
+    return source;
+  return 'client' in source ? source : { ...source, enableAutoPipelining: false };
+}
+
+function isConnection(source: object): source is Redis | RedisClient {
+  return 'masters' in source || 'sendCommand' in source;
 }

@@ -8,7 +8,7 @@ import {
   type Duration,
   type JsonObject,
 } from '@nestbox/core';
-import { redisOf, type Redis, type RedisSource } from '@nestbox/redis';
+import type { RedisSource } from '@nestbox/redis';
 import { ChannelNotFoundError, ChannelOperationError } from '../channel.errors.js';
 import {
   ChannelStore,
@@ -53,7 +53,7 @@ export class RedisChannelStore<
 > extends ChannelStore<Opening, Session> {
   readonly backend = 'redis';
 
-  private readonly redis: Redis;
+  private readonly commands: RedisCommands;
   private readonly settings: RedisChannelSettings;
   private readonly channels: ChannelBackend;
   private readonly lifecycle: Lifecycle;
@@ -67,20 +67,19 @@ export class RedisChannelStore<
     super();
     this.settings = settingsOf(options);
     assertName(keyPrefix, 'keyPrefix');
-    const { redis, owned } = redisOf(connection);
-    this.redis = redis;
+    const commands = new RedisCommands(connection);
+    this.commands = commands;
     const { ttlMs } = this.settings;
-    const keys = new RedisChannelKeys(keyPrefix, redis.isCluster);
-    const commands = new RedisCommands(redis);
-    this.channels = redis.isCluster
+    const keys = new RedisChannelKeys(keyPrefix, commands.isCluster);
+    this.channels = commands.isCluster
       ? new ClusterChannels(commands, keys, ttlMs, new ClusterSubscriptions(commands, keys, ttlMs))
       : new ServerChannels(commands, keys, ttlMs, new ServerSubscriptions(commands, keys, ttlMs));
     this.lifecycle = new Lifecycle(
       'RedisChannelStore',
-      () => redis.connect(),
+      () => commands.connect(),
       async () => {
         await this.channels.close();
-        if (owned) await redis.close();
+        await commands.close();
       },
     );
   }
@@ -94,7 +93,7 @@ export class RedisChannelStore<
   }
 
   ping(): Promise<number> {
-    return this.run('ping Redis', () => this.redis.ping());
+    return this.run('ping Redis', () => this.commands.ping());
   }
 
   async addChannel(channel: NewChannel<Opening>): Promise<void> {

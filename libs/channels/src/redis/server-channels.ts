@@ -4,33 +4,33 @@ import type { ChannelBackend, ChannelRecord, ChannelTexts, ListedPage } from './
 import { ChannelNodes } from './channel-nodes.js';
 import { listPage } from './list-page.js';
 import type { RedisChannelKeys } from './redis-channel-keys.js';
-import { settled, type RedisCommands } from './redis-commands.js';
+import { isReply, settled, type RedisCommands } from './redis-commands.js';
 import {
-  CHANNELS_LUA,
   CLEAR_NODE_LUA,
-  COUNT_LUA,
   LIST_LUA,
+  READ_CHANNELS_LUA,
   STALE_LUA,
   USER_LUA,
+  WRITE_CHANNELS_LUA,
 } from './scripts/channels.js';
 import type { RedisSubscriptions } from './subscriptions/redis-subscriptions.js';
 
-interface Operation {
-  what: 'add' | 'session' | 'get' | 'locate' | 'touch' | 'remove';
+/** A write, as the script takes it. */
+interface Write {
   channelId: string;
-  first?: string;
-  second?: string;
-  /** Of `add`. */
-  nodeId?: string;
+  args: string[];
 }
 
-/** Channels in one script at the most: each blocks the server for some microseconds. */
+/** Channels in one script at the most when a list is given: each blocks the server for some microseconds. */
 const CHUNK = 250;
-const CHUNKS_OF_EXPIRED = 10;
+/** Some small batches, so that the server and this process work at the same time. */
+const BATCH = { maxItems: 25, maxInFlight: 3 } as const;
 
 /** On one server each operation is atomic; those called at the same time go together in one script. */
 export class ServerChannels extends ChannelNodes implements ChannelBackend {
-  private readonly coalescer: Coalescer<Operation, unknown>;
+  private readonly writes: Coalescer<Write, unknown>;
+  private readonly reads: Coalescer<string, string | null>;
+  private tidied = '-';
 
   constructor(
     commands: RedisCommands,
@@ -39,63 +39,65 @@ export class ServerChannels extends ChannelNodes implements ChannelBackend {
     private readonly subscriptions: RedisSubscriptions,
   ) {
     super(commands, keys, ttlMs);
-    this.coalescer = new Coalescer({
-      name: 'RedisChannelStore',
-      flush: (operations) => this.send(operations),
-      size: ({ first = '', second = '' }) => first.length + second.length,
-      maxItems: CHUNK,
-      maxInFlight: 2,
+    const name = 'RedisChannelStore';
+    this.writes = new Coalescer({ name, flush: (writes) => this.send(writes), ...BATCH });
+    this.reads = new Coalescer({
+      name,
+      flush: (channels) => this.commands.run(READ_CHANNELS_LUA, channels),
+      // Only the one who asked for something else than a channel hears of it.
+      isDataError: isReply,
+      ...BATCH,
     });
   }
 
   async add({ channelId, channelName, openingData, nodeId = '' }: ChannelRecord): Promise<void> {
-    const rest = { first: channelName, second: openingData, nodeId };
-    settled(await this.coalescer.run({ what: 'add', channelId, ...rest }));
+    settled(await this.writes.run({ channelId, args: ['a', channelName, openingData, nodeId] }));
   }
 
   async remove(channelIds: readonly string[]): Promise<void> {
-    await this.runAll('remove', channelIds);
+    await this.runAll('r', channelIds);
   }
 
   async setSession(channelId: string, session: string | null, userId: string | null): Promise<boolean> {
-    const rest = { first: session ?? '', second: userId ?? '' };
-    return Number(settled(await this.coalescer.run({ what: 'session', channelId, ...rest }))) === 1;
+    const args = ['s', session ?? '', userId ?? ''];
+    return Number(settled(await this.writes.run({ channelId, args }))) === 1;
   }
 
   async get(channelId: string): Promise<ChannelTexts | null> {
-    return settled(await this.coalescer.run({ what: 'get', channelId }));
+    const text = await this.reads.run(this.keys.channel(channelId));
+    if (text === null) return null;
+    const [name, openingData, session] = text.split('\0');
+    return [name!, openingData || null, session || null];
   }
 
   async locate(channelId: string): Promise<[nodeId: string | null] | null> {
-    return settled(await this.coalescer.run({ what: 'locate', channelId }));
+    const channel = this.keys.channel(channelId);
+    const found = await this.commands.command<(string | null)[]>('HMGET', channel, 'channelId', 'nodeId');
+    return found[0] === null ? null : [found[1] ?? null];
   }
 
   async touch(channelIds: readonly string[]): Promise<void> {
-    await this.runAll('touch', channelIds);
+    await this.runAll('t', channelIds);
   }
 
   list(after: string | undefined, limit: number, name: string | undefined): Promise<ListedPage> {
     const read = (bound: string, count: number) =>
-      this.commands.run<ListedPage['channels']>(
-        LIST_LUA,
-        [this.keys.ids(0), this.keys.seen(0)],
-        this.keys.before,
-        bound,
-        count,
-      );
+      this.commands.run<ListedPage['channels']>(LIST_LUA, [this.keys.ids(0)], this.keys.before, bound, count);
     return listPage(read, after, limit, name);
   }
 
   async count(): Promise<number> {
-    return Number(await this.commands.run(COUNT_LUA, [this.keys.seen(0)], this.ttlMs));
+    return Number(await this.commands.command('ZCARD', this.keys.ids(0)));
   }
 
   async removeStale(olderThanMs: number): Promise<string[]> {
     const removed: string[] = [];
+    let bound = '-';
     for (;;) {
-      const [some, found] = await this.removeOlder(olderThanMs, '');
+      const [some, last] = await this.removeOlder(olderThanMs, bound);
       removed.push(...some);
-      if (found < CHUNK) return removed;
+      if (last === null) return removed;
+      bound = `(${last}`;
     }
   }
 
@@ -104,15 +106,13 @@ export class ServerChannels extends ChannelNodes implements ChannelBackend {
   }
 
   async tidy(): Promise<void> {
-    for (let i = 0; i < CHUNKS_OF_EXPIRED; i++) {
-      const [removed, found] = await this.removeOlder(this.ttlMs, 'gone');
-      if (removed.length === 0 || found < CHUNK) break;
-    }
+    const [, last] = await this.removeOlder('', this.tidied);
+    this.tidied = last === null ? '-' : `(${last}`;
     await this.subscriptions.tidy();
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.coalescer.close(), this.subscriptions.close()]);
+    await Promise.all([this.writes.close(), this.reads.close(), this.subscriptions.close()]);
   }
 
   protected async clear(nodeId: string): Promise<ReapedNode> {
@@ -133,32 +133,34 @@ export class ServerChannels extends ChannelNodes implements ChannelBackend {
   }
 
   private get indexes(): string[] {
-    return [this.keys.ids(0), this.keys.seen(0), this.keys.topics(0)];
+    return [this.keys.ids(0), this.keys.topics(0)];
   }
 
-  private async removeOlder(ms: number, which: 'gone' | ''): Promise<[removed: string[], found: number]> {
-    const args = [this.keys.before, this.ttlMs, ms, CHUNK, which];
-    const [removed, found] = await this.commands.run<[string[], unknown]>(STALE_LUA, this.indexes, ...args);
-    return [removed, Number(found)];
+  private removeOlder(ms: number | '', bound: string): Promise<[removed: string[], last: string | null]> {
+    return this.commands.run(STALE_LUA, this.indexes, this.keys.before, this.ttlMs, ms, bound, CHUNK);
   }
 
   /** In pieces, so that a long list neither blocks the server nor fills the queue. */
-  private async runAll(what: 'touch' | 'remove', channelIds: readonly string[]): Promise<void> {
+  private async runAll(what: 't' | 'r', channelIds: readonly string[]): Promise<void> {
+    if (channelIds.length === 1) {
+      settled(await this.writes.run({ channelId: channelIds[0]!, args: [what] }));
+      return;
+    }
     for (let i = 0; i < channelIds.length; i += CHUNK) {
       const chunk = channelIds.slice(i, i + CHUNK);
-      const results = await Promise.all(chunk.map((channelId) => this.coalescer.run({ what, channelId })));
-      for (const result of results) settled(result);
+      for (const result of await this.send(chunk.map((channelId) => ({ channelId, args: [what] })))) {
+        settled(result);
+      }
     }
   }
 
-  private send(operations: readonly Operation[]): Promise<unknown[]> {
+  private send(writes: readonly Write[]): Promise<unknown[]> {
     const keys = this.indexes;
-    const args: (string | number)[] = [this.keys.before, this.ttlMs];
-    for (const { what, channelId, first = '', second = '', nodeId = '' } of operations) {
-      keys.push(this.keys.channel(channelId), this.keys.subs(channelId));
-      args.push(what, channelId, first, second);
-      if (what === 'add') args.push(nodeId);
+    const args: string[] = [this.keys.before, String(this.ttlMs)];
+    for (const write of writes) {
+      keys.push(this.keys.channel(write.channelId));
+      args.push(...write.args);
     }
-    return this.commands.run(CHANNELS_LUA, keys, ...args);
+    return this.commands.run(WRITE_CHANNELS_LUA, keys, ...args);
   }
 }

@@ -1,4 +1,4 @@
-import { redisSubscriptions, type RedisSubscriptions } from '@nestbox/channels';
+import { redisSubscriptions, type OpenSubscriptions, type RedisSubscriptions } from '@nestbox/channels';
 import {
   ClosedError,
   InvalidArgumentError,
@@ -8,7 +8,7 @@ import {
   parseDuration,
   type Duration,
 } from '@nestbox/core';
-import { redisOf, type Redis, type RedisSource } from '@nestbox/redis';
+import type { RedisSource } from '@nestbox/redis';
 import { EventHubOperationError } from '../event-hub.errors.js';
 import { EventHubStore, type ListTopicsOptions, type TopicOf, type TopicPage } from '../event-hub.store.js';
 import { checkList, cursorOf, distinctIds } from './arguments.js';
@@ -36,7 +36,7 @@ export class RedisEventHubStore<
 > extends EventHubStore<Topics> {
   readonly backend = 'redis';
 
-  private readonly redis: Redis;
+  private readonly connection: OpenSubscriptions;
   private readonly subscriptions: RedisSubscriptions;
   private readonly lifecycle: Lifecycle;
 
@@ -51,17 +51,13 @@ export class RedisEventHubStore<
       throw new InvalidArgumentError('options', 'must be an object such as { ttl: "1d" }.');
     }
     const ttlMs = parseDuration(options.ttl ?? '1d', 'options.ttl');
-    assertName(keyPrefix, 'keyPrefix');
-    const { redis, owned } = redisOf(connection);
-    this.redis = redis;
-    this.subscriptions = redisSubscriptions(redis, keyPrefix, ttlMs);
+    const open = redisSubscriptions(connection, keyPrefix, ttlMs);
+    this.connection = open;
+    this.subscriptions = open.subscriptions;
     this.lifecycle = new Lifecycle(
       'RedisEventHubStore',
-      () => redis.connect(),
-      async () => {
-        await this.subscriptions.close();
-        if (owned) await redis.close();
-      },
+      () => open.connect(),
+      () => open.close(),
     );
   }
 
@@ -74,7 +70,7 @@ export class RedisEventHubStore<
   }
 
   ping(): Promise<number> {
-    return this.run('ping Redis', () => this.redis.ping());
+    return this.run('ping Redis', () => this.connection.ping());
   }
 
   async getChannelIdsForTopic(topic: TopicOf<Topics>): Promise<string[]> {

@@ -8,61 +8,68 @@ local function remove(channel, subs, id)
   if user then call('SREM', before .. 'user:' .. user, id) end
   leave_all(subs, id)
   call('ZREM', ids, id)
-  call('ZREM', seen, id)
   return call('DEL', channel) == 1
 end
 `;
 
 /**
- * What is done with single channels, any number at once and in their order.
+ * Writes to single channels, any number at once and in their order.
  *
- * KEYS  ids, seen, topics, then of each operation its channel and its subscriptions
- * ARGV  before, ttl, then of each operation four: what, the channel's id, and two that depend
- *         add      name, JSON of the opening data; followed by the owner, or nothing, as a fifth
- *         session  JSON or nothing, user or nothing
- *         get, locate, touch, remove
+ * KEYS  ids, topics, then the channel of each operation
+ * ARGV  before, ttl, then of each operation what, followed by what it takes:
+ *         a  add      name, JSON of the opening data, owner or nothing
+ *         s  session  JSON or nothing, user or nothing
+ *         t  touch
+ *         r  remove
  *
- * Returns one result for each.
+ * Returns of each whether there was such a channel.
  */
-export const CHANNELS_LUA = /* lua */ `${BASICS_LUA}
-local ids, seen, topics = KEYS[1], KEYS[2], KEYS[3]
+export const WRITE_CHANNELS_LUA = /* lua */ `${BASICS_LUA}
+local KEYS, ARGV, sub = KEYS, ARGV, string.sub
+local ids, topics = KEYS[1], KEYS[2]
 local before, ttl = ARGV[1], tonumber(ARGV[2])
+local before_id = #before + 9
 ${SUBSCRIPTIONS_LUA}${REMOVE_LUA}
-local now
-local function interact(channel, subs, id)
-  call('PEXPIRE', channel, ttl)
-  call('ZADD', seen, now, id)
-  keep_subs(subs)
+local now = int(clock())
+local kept = {}
+-- These go into the index together in the end.
+local added = {}
+
+local function keep_set(key, id)
+  call('SADD', key, id)
+  if not kept[key] then
+    call('PEXPIRE', key, ttl)
+    kept[key] = true
+  end
 end
 
-local at = 2
 local operations = {}
 
-function operations.add(channel, subs, id, name, opening)
-  at = at + 1
-  local node = ARGV[at]
-  local found, owner = unpack(call('HMGET', channel, 'channelId', 'nodeId'))
-  if owner and owner ~= node then
-    call('SREM', before .. 'node:' .. owner, id)
-    if node == '' then call('HDEL', channel, 'nodeId') end
+function operations.a(channel, id, at)
+  local name, opening, node = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local is_new = call('HSETNX', channel, 'createdAt', now) == 1
+  if not is_new then
+    local owner = call('HGET', channel, 'nodeId')
+    if owner and owner ~= node then
+      call('SREM', before .. 'node:' .. owner, id)
+      call('HDEL', channel, 'nodeId')
+    end
+    keep_subs(before .. 'subs:' .. id)
   end
-  if found then
-    call('HSET', channel, 'channelName', name, 'openingData', opening, 'lastInteraction', now)
+  if node == '' then
+    call('HSET', channel, 'channelId', id, 'channelName', name, 'openingData', opening, 'lastInteraction', now)
   else
-    call('HSET', channel, 'channelId', id, 'channelName', name, 'openingData', opening,
-      'createdAt', now, 'lastInteraction', now)
+    call('HSET', channel, 'channelId', id, 'channelName', name, 'openingData', opening, 'lastInteraction', now,
+      'nodeId', node)
+    keep_set(before .. 'node:' .. node, id)
   end
-  call('ZADD', ids, 0, id)
-  if node ~= '' then
-    call('HSET', channel, 'nodeId', node)
-    call('SADD', before .. 'node:' .. node, id)
-    call('PEXPIRE', before .. 'node:' .. node, ttl)
-  end
-  interact(channel, subs, id)
-  return 1
+  call('PEXPIRE', channel, ttl)
+  added[id] = true
+  return is_new and 0 or 1
 end
 
-function operations.session(channel, subs, id, session, user)
+function operations.s(channel, id, at)
+  local session, user = ARGV[at], ARGV[at + 1]
   local found, old = unpack(call('HMGET', channel, 'channelId', 'userId'))
   if not found then return 0 end
   if old and old ~= user then
@@ -72,94 +79,106 @@ function operations.session(channel, subs, id, session, user)
   if session == '' then
     call('HDEL', channel, 'userSession')
     call('HSET', channel, 'lastInteraction', now)
-  else
+  elseif user == '' then
     call('HSET', channel, 'userSession', session, 'lastInteraction', now)
+  else
+    call('HSET', channel, 'userSession', session, 'lastInteraction', now, 'userId', user)
+    keep_set(before .. 'user:' .. user, id)
   end
-  if user ~= '' then
-    call('HSET', channel, 'userId', user)
-    call('SADD', before .. 'user:' .. user, id)
-    call('PEXPIRE', before .. 'user:' .. user, ttl)
-  end
-  interact(channel, subs, id)
+  call('PEXPIRE', channel, ttl)
+  keep_subs(before .. 'subs:' .. id)
   return 1
 end
 
-function operations.get(channel)
-  local found = call('HMGET', channel, 'channelName', 'openingData', 'userSession')
-  return found[1] and found
-end
-
-function operations.locate(channel)
-  local found, node = unpack(call('HMGET', channel, 'channelId', 'nodeId'))
-  return found and { node }
-end
-
-function operations.touch(channel, subs, id)
+function operations.t(channel, id)
   local found, node, user = unpack(call('HMGET', channel, 'channelId', 'nodeId', 'userId'))
   if not found then return 0 end
   call('HSET', channel, 'lastInteraction', now)
-  if node then call('PEXPIRE', before .. 'node:' .. node, ttl) end
-  if user then call('PEXPIRE', before .. 'user:' .. user, ttl) end
-  interact(channel, subs, id)
+  call('PEXPIRE', channel, ttl)
+  if node then keep_set(before .. 'node:' .. node, id) end
+  if user then keep_set(before .. 'user:' .. user, id) end
+  keep_subs(before .. 'subs:' .. id)
   return 1
 end
 
-function operations.remove(channel, subs, id)
-  return remove(channel, subs, id) and 1 or 0
+function operations.r(channel, id)
+  added[id] = nil
+  kept = {}
+  return remove(channel, before .. 'subs:' .. id, id) and 1 or 0
 end
 
-local reads = { get = true, locate = true }
-local written = false
-local results = each((#KEYS - 3) / 2, function(i)
-  local what, first = ARGV[at + 1], at + 2
-  at = at + 4
-  if not reads[what] then
-    written = true
-    now = now or int(clock())
-  end
-  return operations[what](KEYS[2 + 2 * i], KEYS[3 + 2 * i], ARGV[first], ARGV[first + 1], ARGV[first + 2])
+local takes = { a = 3, s = 2, t = 0, r = 0 }
+local at = 3
+local results = each(#KEYS - 2, function(i)
+  local channel, what, first = KEYS[i + 2], ARGV[at], at + 1
+  at = first + takes[what]
+  return operations[what](channel, sub(channel, before_id), first)
 end)
-if written then
-  call('PEXPIRE', ids, ttl)
-  call('PEXPIRE', seen, ttl)
+
+local scored = {}
+for id in pairs(added) do
+  scored[#scored + 1] = 0
+  scored[#scored + 1] = id
+end
+if #scored > 0 then call('ZADD', ids, unpack(scored)) end
+call('PEXPIRE', ids, ttl)
+return results
+`;
+
+/**
+ * Reads channels.
+ *
+ * KEYS  the channels
+ *
+ * Returns of each the name, the JSON of the opening data and that of the session, with a NUL between, which none of
+ * them can have; nothing where there is no such channel.
+ */
+export const READ_CHANNELS_LUA = /* lua */ `
+local call = redis.call
+local results = {}
+for i, channel in ipairs(KEYS) do
+  local found = call('HMGET', channel, 'channelName', 'openingData', 'userSession')
+  results[i] = found[1] and found[1] .. '\0' .. (found[2] or '') .. '\0' .. (found[3] or '')
 end
 return results
 `;
 
 /**
- * Removes channels that were not touched for so long, the longest first.
+ * Goes through a part of the index, and removes the channels that expired or were not touched for so long.
  *
- * KEYS  ids, seen, topics
- * ARGV  before, ttl, ms, at most so many, 'gone' to remove only what expired
+ * KEYS  ids, topics
+ * ARGV  before, ttl, ms or nothing, the bound to go on from as ZRANGEBYLEX has it, how many to look at
  *
- * Returns their ids, and how many were looked at.
+ * Returns the ids of those that were removed, and the last that was looked at.
  */
 export const STALE_LUA = /* lua */ `${BASICS_LUA}
-local ids, seen, topics = KEYS[1], KEYS[2], KEYS[3]
+local ids, topics = KEYS[1], KEYS[2]
 local before, ttl = ARGV[1], tonumber(ARGV[2])
 ${SUBSCRIPTIONS_LUA}${REMOVE_LUA}
-local found = call('ZRANGEBYSCORE', seen, '-inf', '(' .. int(clock() - ARGV[3]), 'LIMIT', 0, ARGV[4])
+local oldest = ARGV[3] == '' and 0 or clock() - ARGV[3]
+local found = call('ZRANGEBYLEX', ids, ARGV[4], '+', 'LIMIT', 0, ARGV[5])
 local removed = {}
 for _, id in ipairs(found) do
   local channel = before .. 'channel:' .. id
-  if ARGV[5] ~= 'gone' or call('EXISTS', channel) == 0 then
+  local last = call('HGET', channel, 'lastInteraction')
+  if not last or tonumber(last) < oldest then
     remove(channel, before .. 'subs:' .. id, id)
     removed[#removed + 1] = id
   end
 end
-return { removed, #found }
+return { removed, #found == tonumber(ARGV[5]) and found[#found] }
 `;
 
 /**
  * Removes some channels of an instance whose end has been claimed, and renews the claim, or ends it with the last.
  *
- * KEYS  ids, seen, topics, nodes, the set of the instance
+ * KEYS  ids, topics, nodes, the set of the instance
  * ARGV  before, ttl, instance, at most so many, ms of the claim
  *
  * Returns the ids of those that belonged to it, and whether there may be more.
  */
 export const CLEAR_NODE_LUA = /* lua */ `${BASICS_LUA}
-local ids, seen, topics, nodes, members = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local ids, topics, nodes, members = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local before, ttl, node = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 ${SUBSCRIPTIONS_LUA}${REMOVE_LUA}
 local removed = {}
@@ -181,12 +200,12 @@ return { removed, 0 }
 `;
 
 /**
- * Channels in the order of their ids, after one or from the start. Those that expired are taken out of the index.
+ * Channels in the order of their ids, after one or from the start.
  *
- * KEYS  ids, seen
+ * KEYS  ids
  * ARGV  before, the bound as ZRANGEBYLEX has it, at most so many
  *
- * Returns of each: id, name, owner, both times.
+ * Returns of each: id, name, owner, both times; of those that expired the id only.
  */
 export const LIST_LUA = /* lua */ `
 local call = redis.call
@@ -196,21 +215,9 @@ for i, id in ipairs(found) do
   local key = ARGV[1] .. 'channel:' .. id
   local name, node, created, interaction =
     unpack(call('HMGET', key, 'channelName', 'nodeId', 'createdAt', 'lastInteraction'))
-  -- What belongs to one that expired is found by way of the other index.
-  if not name then call('ZREM', KEYS[1], id) end
   rows[i] = { id, name, node, created, interaction }
 end
 return rows
-`;
-
-/**
- * How many channels there are.
- *
- * KEYS  seen
- * ARGV  ttl
- */
-export const COUNT_LUA = /* lua */ `${BASICS_LUA}
-return call('ZCOUNT', KEYS[1], '(' .. int(clock() - ARGV[1]), '+inf')
 `;
 
 /**

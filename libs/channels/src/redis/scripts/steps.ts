@@ -3,12 +3,12 @@ import { BASICS_LUA } from './basics.js';
 /* Steps on a cluster. Each has one key, may be done twice, and leaves no key without a time to live. */
 
 /**
- * KEYS  a sorted set
- * ARGV  score, or 'now'; member, ttl
+ * KEYS  an index
+ * ARGV  member, ttl
  */
-export const PUT_SCORED_LUA = /* lua */ `${BASICS_LUA}
-call('ZADD', KEYS[1], ARGV[1] == 'now' and int(clock()) or ARGV[1], ARGV[2])
-return call('PEXPIRE', KEYS[1], ARGV[3])
+export const PUT_INDEX_LUA = /* lua */ `
+redis.call('ZADD', KEYS[1], 0, ARGV[1])
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 `;
 
 /**
@@ -122,16 +122,6 @@ return { 'removed', node, user }
 `;
 
 /**
- * KEYS  a sorted set by time
- * ARGV  ms, at most so many
- *
- * Returns the members that are older.
- */
-export const OLDER_LUA = /* lua */ `${BASICS_LUA}
-return call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. int(clock() - ARGV[1]), 'LIMIT', 0, ARGV[2])
-`;
-
-/**
  * Renews a claim on an instance, or ends it.
  *
  * KEYS  nodes
@@ -141,15 +131,4 @@ export const HOLD_CLAIM_LUA = /* lua */ `${BASICS_LUA}
 local mark = '\\0' .. ARGV[1]
 if ARGV[2] == '' then return call('ZREM', KEYS[1], mark) end
 return call('ZADD', KEYS[1], 'XX', int(clock() + ARGV[2]), mark)
-`;
-
-/**
- * KEYS  a sorted set by time
- * ARGV  member, ms
- *
- * Returns 1 when it is older, or no member.
- */
-export const IS_OLDER_LUA = /* lua */ `${BASICS_LUA}
-local at = call('ZSCORE', KEYS[1], ARGV[1])
-return (not at or tonumber(at) < clock() - ARGV[2]) and 1 or 0
 `;

@@ -1,53 +1,69 @@
 import { BASICS_LUA, SUBSCRIPTIONS_LUA } from './basics.js';
 
 /**
- * What is done with single subscriptions on one server, any number at once and in their order.
+ * Changes of single subscriptions on one server, any number at once and in their order.
  *
- * KEYS  topics, then of each operation one: the subscriptions of the channel, or the set of the topic
- * ARGV  before, ttl, then of each operation three: what, the channel's id, the topic
+ * KEYS  topics, then of each operation the subscriptions of the channel and, but for `x`, the topic
+ * ARGV  before, ttl, then of each operation what: `j` joins, `l` leaves, `x` leaves all
  *
- * Returns one result for each.
+ * Returns of each whether the channel was subscribed.
  */
-export const SUBSCRIPTION_OPERATIONS_LUA = /* lua */ `${BASICS_LUA}
+export const WRITE_SUBSCRIPTIONS_LUA = /* lua */ `${BASICS_LUA}
+local KEYS, ARGV, sub = KEYS, ARGV, string.sub
 local topics = KEYS[1]
 local before, ttl = ARGV[1], tonumber(ARGV[2])
+local before_id, before_topic = #before + 6, #before + 7
 ${SUBSCRIPTIONS_LUA}
-local joined = false
+local kept, joined = {}, false
 local operations = {}
 
-function operations.join(subs, id, topic)
-  local key = before .. 'topic:' .. topic
-  joined = true
-  call('SADD', subs, topic)
-  if call('SADD', key, id) == 1 then call('ZADD', topics, 0, topic) end
-  call('PEXPIRE', key, ttl)
-  keep_subs(subs)
-  return 1
+function operations.j(subs, id, key)
+  local topic = sub(key, before_topic)
+  local is_new = call('SADD', subs, topic) == 1
+  if call('SADD', key, id) == 1 and call('SCARD', key) == 1 then call('ZADD', topics, 0, topic) end
+  if not kept[key] then
+    call('PEXPIRE', key, ttl)
+    kept[key], joined = true, true
+  end
+  if is_new and call('SCARD', subs) == 1 then
+    call('PEXPIRE', subs, ttl)
+  else
+    keep_subs(subs)
+  end
+  return is_new and 0 or 1
 end
 
-function operations.leave(subs, id, topic)
+function operations.l(subs, id, key)
+  kept[key] = nil
+  local topic = sub(key, before_topic)
   local left = call('SREM', subs, topic) == 1
   return (leave(topic, id) or left) and 1 or 0
 end
 
-function operations.leaveAll(subs, id)
+function operations.x(subs, id)
+  kept = {}
   leave_all(subs, id)
   return 1
 end
 
-function operations.topics(subs)
-  return call('SMEMBERS', subs)
-end
-
-function operations.channels(key)
-  return call('SMEMBERS', key)
-end
-
-local results = each(#KEYS - 1, function(i)
-  local at = 3 * i
-  return operations[ARGV[at]](KEYS[i + 1], ARGV[at + 1], ARGV[at + 2])
+local at = 2
+local results = each(#ARGV - 2, function(i)
+  local what, subs, key = ARGV[i + 2], KEYS[at], KEYS[at + 1]
+  at = at + (what == 'x' and 1 or 2)
+  return operations[what](subs, sub(subs, before_id), key)
 end)
 if joined then call('PEXPIRE', topics, ttl) end
+return results
+`;
+
+/**
+ * KEYS  sets of names
+ *
+ * Returns of each its members with a NUL between, which no name can have; nothing where there is none.
+ */
+export const READ_SETS_LUA = /* lua */ `
+local results = {}
+for i, key in ipairs(KEYS) do results[i] = table.concat(redis.call('SMEMBERS', key), '\0') end
 return results
 `;
 

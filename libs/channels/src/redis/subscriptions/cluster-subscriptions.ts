@@ -1,7 +1,7 @@
 import { KeyedMutex, compareUtf8 } from '@nestbox/core';
 import type { RedisChannelKeys } from '../redis-channel-keys.js';
 import type { RedisCommands } from '../redis-commands.js';
-import { PUT_MEMBER_LUA, PUT_SCORED_LUA, PUT_SUB_LUA, TAKE_MEMBER_LUA } from '../scripts/steps.js';
+import { PUT_MEMBER_LUA, PUT_INDEX_LUA, PUT_SUB_LUA, TAKE_MEMBER_LUA } from '../scripts/steps.js';
 import { inChunks } from './in-chunks.js';
 import type { ListedTopics, RedisSubscriptions, TopicRange } from './redis-subscriptions.js';
 import { topicBounds } from './topic-bounds.js';
@@ -170,7 +170,7 @@ export class ClusterSubscriptions implements RedisSubscriptions {
 
   private async enlist(topic: string): Promise<void> {
     const index = this.keys.topics(this.keys.shardOf(topic));
-    await this.commands.run(PUT_SCORED_LUA, [index], 0, topic, this.ttlMs);
+    await this.commands.run(PUT_INDEX_LUA, [index], topic, this.ttlMs);
   }
 
   /** Takes a topic out of the index. Who joins enlists it after it has a member, so one of the two sees the other. */

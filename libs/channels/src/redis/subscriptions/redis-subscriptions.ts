@@ -1,4 +1,5 @@
-import type { Redis } from '@nestbox/redis';
+import { assertName } from '@nestbox/core';
+import type { RedisSource } from '@nestbox/redis';
 import { RedisChannelKeys } from '../redis-channel-keys.js';
 import { RedisCommands } from '../redis-commands.js';
 import { ClusterSubscriptions } from './cluster-subscriptions.js';
@@ -33,11 +34,35 @@ export interface RedisSubscriptions {
   close(): Promise<void>;
 }
 
-/** @throws InvalidArgumentError for a wrong prefix */
-export function redisSubscriptions(redis: Redis, keyPrefix: string, ttlMs: number): RedisSubscriptions {
-  const keys = new RedisChannelKeys(keyPrefix, redis.isCluster);
-  const commands = new RedisCommands(redis);
-  return redis.isCluster
+/** Subscriptions with the connection to Redis that they are on. */
+export interface OpenSubscriptions {
+  readonly subscriptions: RedisSubscriptions;
+  connect(): Promise<void>;
+  /** How long a round trip takes, in ms. */
+  ping(): Promise<number>;
+  /** Closes what it opened, after the calls that are under way. */
+  close(): Promise<void>;
+}
+
+/** @throws InvalidArgumentError */
+export function redisSubscriptions(source: RedisSource, keyPrefix: string, ttlMs: number): OpenSubscriptions {
+  assertName(keyPrefix, 'keyPrefix');
+  const commands = new RedisCommands(source);
+  const subscriptions = subscriptionsOn(commands, keyPrefix, ttlMs);
+  return {
+    subscriptions,
+    connect: () => commands.connect(),
+    ping: () => commands.ping(),
+    close: async () => {
+      await subscriptions.close();
+      await commands.close();
+    },
+  };
+}
+
+function subscriptionsOn(commands: RedisCommands, keyPrefix: string, ttlMs: number): RedisSubscriptions {
+  const keys = new RedisChannelKeys(keyPrefix, commands.isCluster);
+  return commands.isCluster
     ? new ClusterSubscriptions(commands, keys, ttlMs)
     : new ServerSubscriptions(commands, keys, ttlMs);
 }
