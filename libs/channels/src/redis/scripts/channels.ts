@@ -27,7 +27,7 @@ end
 export const WRITE_CHANNELS_LUA = /* lua */ `${BASICS_LUA}
 local KEYS, ARGV, sub = KEYS, ARGV, string.sub
 local ids, topics = KEYS[1], KEYS[2]
-local before, ttl = ARGV[1], tonumber(ARGV[2])
+local before, ttl = ARGV[1], ARGV[2]
 local before_id = #before + 9
 ${SUBSCRIPTIONS_LUA}${REMOVE_LUA}
 local now = int(clock())
@@ -153,7 +153,7 @@ return results
  */
 export const STALE_LUA = /* lua */ `${BASICS_LUA}
 local ids, topics = KEYS[1], KEYS[2]
-local before, ttl = ARGV[1], tonumber(ARGV[2])
+local before, ttl = ARGV[1], ARGV[2]
 ${SUBSCRIPTIONS_LUA}${REMOVE_LUA}
 local oldest = ARGV[3] == '' and 0 or clock() - ARGV[3]
 local found = call('ZRANGEBYLEX', ids, ARGV[4], '+', 'LIMIT', 0, ARGV[5])
@@ -179,7 +179,7 @@ return { removed, #found == tonumber(ARGV[5]) and found[#found] }
  */
 export const CLEAR_NODE_LUA = /* lua */ `${BASICS_LUA}
 local ids, topics, nodes, members = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local before, ttl, node = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local before, ttl, node = ARGV[1], ARGV[2], ARGV[3]
 ${SUBSCRIPTIONS_LUA}${REMOVE_LUA}
 local removed = {}
 for _, id in ipairs(call('SPOP', members, ARGV[4])) do

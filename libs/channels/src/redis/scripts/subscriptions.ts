@@ -11,7 +11,7 @@ import { BASICS_LUA, SUBSCRIPTIONS_LUA } from './basics.js';
 export const WRITE_SUBSCRIPTIONS_LUA = /* lua */ `${BASICS_LUA}
 local KEYS, ARGV, sub = KEYS, ARGV, string.sub
 local topics = KEYS[1]
-local before, ttl = ARGV[1], tonumber(ARGV[2])
+local before, ttl = ARGV[1], ARGV[2]
 local before_id, before_topic = #before + 6, #before + 7
 ${SUBSCRIPTIONS_LUA}
 local kept, joined = {}, false
