@@ -1,11 +1,12 @@
 import {
   clusterOptions,
   dedicatedOptions,
+  sharedDuplicateNodeOptions,
   sharedDuplicateOptions,
   singleOptions,
   subscriberOptions,
 } from './client-options.js';
-import { isClusterClient, type RedisClient, type SingleClient } from './driver.js';
+import { isClusterClient, type ClusterClient, type RedisClient, type SingleClient } from './driver.js';
 import { guardedClients } from './guarded-clients.js';
 import { RedisUnavailableError } from './redis.errors.js';
 import type { Connection } from './redis.options.js';
@@ -31,7 +32,12 @@ export function createDedicated(connection: Connection, dedication: Dedication):
   const duplicate = isClusterClient(client)
     ? client.duplicate([], {
         ...sharedDuplicateOptions(),
-        redisOptions: dedicatedOptions(client.options.redisOptions ?? {}, dedication),
+        // Else ioredis would send a command again whose connection was lost.
+        retryDelayOnFailover: 0,
+        redisOptions: {
+          ...sharedDuplicateNodeOptions(),
+          ...dedicatedOptions(client.options.redisOptions ?? {}, dedication),
+        },
       })
     : client.duplicate({ ...sharedDuplicateOptions(), ...dedicatedOptions(client.options, dedication) });
   return watched(duplicate, connection, dedication.blockMs);
@@ -46,6 +52,13 @@ export function createSubscriber(client: RedisClient, server: string): SingleCli
   const node = nodes[Math.floor(Math.random() * nodes.length)];
   if (node === undefined) throw new RedisUnavailableError(server, 'has no node that can be reached', false);
   return node.duplicate(subscriberOptions(node.options));
+}
+
+/** Like {@link createSubscriber}, to one certain node of a cluster. @param node its host and port as ioredis has them */
+export function createNodeSubscriber(client: ClusterClient, server: string, node: string): SingleClient {
+  const found = client.nodes('all').find(({ options: { host, port } }) => `${host}:${port}` === node);
+  if (found === undefined) throw new RedisUnavailableError(server, `has no node ${node} any more`, false);
+  return found.duplicate(subscriberOptions(found.options));
 }
 
 function createOwned(

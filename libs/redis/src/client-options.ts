@@ -92,7 +92,14 @@ export function sharedDuplicateOptions() {
     lazyConnect: true,
     enableAutoPipelining: false,
     autoResendUnfulfilledCommands: false,
+    // What waits for a connection fails when there is none, in place of after 20 attempts.
+    maxRetriesPerRequest: 0,
   } as const satisfies RedisOptions;
+}
+
+/** The same for the nodes of a cluster. */
+export function sharedDuplicateNodeOptions() {
+  return { autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 } as const satisfies RedisOptions;
 }
 
 /** What differs for a connection that subscribes. {@link Subscriber} makes a new one when it is lost. */

@@ -18,4 +18,11 @@ export { redisOf, type RedisSource } from './redis-of.js';
 export { Redis, type DuplicateOptions } from './redis.js';
 export { InjectRedis, getRedisToken } from './redis.tokens.js';
 export type { ScanOptions } from './scan.js';
-export type { MessageHandler, RedisSubscription } from './subscriber.js';
+export type {
+  BinaryMessageHandler,
+  BinarySubscribeOptions,
+  MessageHandler,
+  RedisSubscription,
+  SubscribeOptions,
+  TextSubscribeOptions,
+} from './subscription.js';

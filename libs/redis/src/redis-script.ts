@@ -2,6 +2,9 @@ import { InvalidArgumentError } from '@nestbox/core';
 import { createHash } from 'node:crypto';
 import type { RedisClient } from './driver.js';
 
+type ScriptKey = string | Buffer;
+type ScriptArgument = string | number | Buffer;
+
 export interface ScriptDefinition {
   /** What to call it in errors. */
   name: string;
@@ -34,25 +37,42 @@ export class RedisScript {
    * @returns what the script returns, as ioredis gives it
    * @throws InvalidArgumentError for a wrong number of keys; RedisUnavailableError
    */
-  async run(
-    keys: readonly (string | Buffer)[],
-    args: readonly (string | number | Buffer)[] = [],
-  ): Promise<unknown> {
-    const { lua, numberOfKeys = keys.length } = this.definition;
+  async run(keys: readonly ScriptKey[], args: readonly ScriptArgument[] = []): Promise<unknown> {
+    const client = this.client();
+    const input = this.input(keys, args);
+    try {
+      return await client.evalsha(this.sha, keys.length, input);
+    } catch (error) {
+      if (!isUnknownScript(error)) throw error;
+      return client.eval(this.definition.lua, keys.length, input);
+    }
+  }
+
+  /** Like {@link run}, with text in the reply as Buffers. */
+  async runBuffer(keys: readonly ScriptKey[], args: readonly ScriptArgument[] = []): Promise<unknown> {
+    const client = this.client();
+    const input = [String(keys.length), ...this.input(keys, args)];
+    try {
+      return await client.callBuffer('EVALSHA', [this.sha, ...input]);
+    } catch (error) {
+      if (!isUnknownScript(error)) throw error;
+      return client.callBuffer('EVAL', [this.definition.lua, ...input]);
+    }
+  }
+
+  private input(keys: readonly ScriptKey[], args: readonly ScriptArgument[]): ScriptKey[] {
+    const { numberOfKeys = keys.length } = this.definition;
     if (keys.length !== numberOfKeys) {
       throw new InvalidArgumentError(
         'keys',
         `script ${this.name} takes ${numberOfKeys}, not ${keys.length}.`,
       );
     }
-    const client = this.client();
-    const input = [...keys, ...args.map((arg) => (typeof arg === 'number' ? String(arg) : arg))];
-    try {
-      return await client.evalsha(this.sha, keys.length, input);
-    } catch (error) {
-      // A server that does not know the script has not run it.
-      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-      return client.eval(lua, keys.length, input);
-    }
+    return [...keys, ...args.map((arg) => (typeof arg === 'number' ? String(arg) : arg))];
   }
+}
+
+/** A server that does not know the script has not run it. */
+function isUnknownScript(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }

@@ -1,12 +1,20 @@
 import { ClosedError, InvalidArgumentError, TimeoutError } from '@nestbox/core';
-import { createClient, createDedicated, createSubscriber } from './client-factory.js';
+import { createClient, createDedicated } from './client-factory.js';
 import { disconnect, drainAndClose } from './close-client.js';
 import { isClusterClient, type RedisClient, type SingleClient } from './driver.js';
+import { PubSub } from './pub-sub.js';
 import { RedisScript, type ScriptDefinition } from './redis-script.js';
 import { RedisUnavailableError, translateError } from './redis.errors.js';
 import { checkOptions, type Connection, type RedisConnectionOptions } from './redis.options.js';
 import { scanNode, type ScanOptions } from './scan.js';
-import { Subscriber, type MessageHandler, type RedisSubscription } from './subscriber.js';
+import {
+  Subscription,
+  type BinaryMessageHandler,
+  type BinarySubscribeOptions,
+  type MessageHandler,
+  type RedisSubscription,
+  type TextSubscribeOptions,
+} from './subscription.js';
 import { withTimeout } from './with-timeout.js';
 
 /** How a connection of its own differs from the shared one. */
@@ -32,7 +40,7 @@ export class Redis {
   readonly #connection: Connection;
   readonly #dedicated = new Set<RedisClient>();
   #client: RedisClient | undefined;
-  #subscriber: Subscriber | undefined;
+  #pubSub: PubSub | undefined;
   #closing: Promise<void> | undefined;
 
   /** @throws InvalidArgumentError */
@@ -147,30 +155,36 @@ export class Redis {
   }
 
   /**
-   * Receives the messages of a channel, on one connection that all subscriptions share. Resolves when Redis has
-   * confirmed. Messages that were sent while the connection was lost are lost: `onSubscribed` is called whenever it
-   * has been made (again), as the moment to look what was missed.
+   * Receives the messages of a channel, on one connection that all subscriptions share, or with `sharded` on one to
+   * each node of a cluster that has a channel of ours. Resolves when Redis has confirmed. Messages that were sent while
+   * the connection was lost are lost: `onSubscribed` is called whenever it has been made (again), as the moment to look
+   * what was missed.
    *
    * Errors that the handlers throw are logged.
    *
+   * @param options a function is `{ onSubscribed }`
    * @throws RedisUnavailableError when it is not confirmed in time
    */
   async subscribe(
     channel: string,
     onMessage: MessageHandler,
-    onSubscribed?: () => void | Promise<void>,
+    options?: TextSubscribeOptions | (() => void | Promise<void>),
+  ): Promise<RedisSubscription>;
+  async subscribe(
+    channel: string,
+    onMessage: BinaryMessageHandler,
+    options: BinarySubscribeOptions,
+  ): Promise<RedisSubscription>;
+  async subscribe(
+    channel: string,
+    ...how: TextSubscription | BinarySubscription
   ): Promise<RedisSubscription> {
     this.#assertOpen();
-    this.#subscriber ??= new Subscriber(
-      this.server,
-      this.#connection.settings.unavailableAfterMs,
-      async () => {
-        // A cluster client knows its nodes once it is connected.
-        if (this.isCluster) await this.masters();
-        return createSubscriber(this.client, this.server);
-      },
-    );
-    return this.#subscriber.subscribe(channel, onMessage, onSubscribed);
+    const given = how[1] ?? {};
+    const options = typeof given === 'function' ? { onSubscribed: given } : given;
+    const subscription = new Subscription(channel, asBinary(how), options);
+    this.#pubSub ??= new PubSub(this, this.#connection.settings.unavailableAfterMs);
+    return this.#pubSub.subscribe(subscription, options.sharded === true);
   }
 
   /** Closes what this object opened, after replies that are due; a client that was passed in stays open. */
@@ -180,7 +194,7 @@ export class Redis {
   }
 
   async #close(): Promise<void> {
-    await this.#subscriber?.close();
+    await this.#pubSub?.close();
     await Promise.all([...this.#dedicated].map(disconnect));
     if (this.#connection.kind !== 'shared' && this.#client !== undefined) await drainAndClose(this.#client);
   }
@@ -188,4 +202,18 @@ export class Redis {
   #assertOpen(): void {
     if (this.#closing !== undefined) throw new ClosedError(`Redis (${this.server})`);
   }
+}
+
+type TextSubscription = [MessageHandler, (TextSubscribeOptions | (() => void | Promise<void>))?];
+type BinarySubscription = [BinaryMessageHandler, BinarySubscribeOptions];
+
+/** Whoever wants text gets it decoded. */
+function asBinary(how: TextSubscription | BinarySubscription): BinaryMessageHandler {
+  if (isBinary(how)) return how[0];
+  const [onMessage] = how;
+  return (message, channel) => onMessage(message.toString(), channel);
+}
+
+function isBinary(how: TextSubscription | BinarySubscription): how is BinarySubscription {
+  return typeof how[1] === 'object' && how[1].binary === true;
 }

@@ -1,33 +1,14 @@
-import { ClosedError, TimeoutError, backoffMs, messageOf, runInRootScope } from '@nestbox/core';
+import { ClosedError, backoffMs, messageOf, runInRootScope } from '@nestbox/core';
 import { Logger } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SingleClient } from './driver.js';
-import { RedisUnavailableError } from './redis.errors.js';
-import { withTimeout } from './with-timeout.js';
-
-export type MessageHandler = (message: string, channel: string) => void | Promise<void>;
-
-/** What `Redis.subscribe` resolves to. */
-export interface RedisSubscription {
-  /** Ends this one subscription. May be called twice. */
-  unsubscribe(): Promise<void>;
-}
-
-interface Subscription {
-  channel: string;
-  onMessage: MessageHandler;
-  onSubscribed: (() => void | Promise<void>) | undefined;
-  /** The connection whose confirmation was passed on. */
-  announced: SingleClient | undefined;
-  confirm(): void;
-}
+import type { PubSubKind } from './pub-sub-kind.js';
+import type { RedisSubscription, Subscription } from './subscription.js';
 
 /** How often the connection is asked for a sign of life; one that vanished without a trace sends no message. */
-const PROBE_MS = 5000;
+const PROBE_MS = 2000;
 /** A connection that lived for less was no success; trying again at once would be a busy loop. */
 const STABLE_AFTER_MS = 5000;
-/** What a first confirmation may take beyond the time for connecting. */
-const CONFIRM_MS = 500;
 
 /**
  * Subscribes to any number of channels on one connection, as long as there are any. It connects again for ever, with
@@ -46,53 +27,41 @@ export class Subscriber {
   private running: Promise<void> | undefined;
   private syncing: Promise<void> = Promise.resolve();
   private lastError: unknown;
+  private isSubscribing = false;
+  /** How often ioredis said that a node refused or took back a subscription, since the last ones were asked for. */
+  private takenBackCount = 0;
 
-  /** @param connect gives a new connection, not yet made */
+  /**
+   * @param connect gives a new connection, not yet made
+   * @param onTrouble called when it cannot connect, or does not get all the channels that it should
+   */
   constructor(
     private readonly server: string,
+    private readonly kind: PubSubKind,
     private readonly unavailableAfterMs: number,
     private readonly connect: () => Promise<SingleClient>,
+    private readonly onTrouble: (reason: unknown) => void = () => {},
   ) {}
 
-  async subscribe(
-    channel: string,
-    onMessage: MessageHandler,
-    onSubscribed: (() => void | Promise<void>) | undefined,
-  ): Promise<RedisSubscription> {
+  /** @throws RedisUnavailableError when it is not confirmed in time */
+  async subscribe(subscription: Subscription): Promise<RedisSubscription> {
     if (this.closing.signal.aborted) throw new ClosedError(`Redis (${this.server})`);
-    let confirm = (): void => {};
-    const isConfirmed = new Promise<void>((resolve) => {
-      confirm = resolve;
-    });
-    const subscription: Subscription = { channel, onMessage, onSubscribed, announced: undefined, confirm };
     this.add(subscription);
     try {
-      await withTimeout('SUBSCRIBE', this.unavailableAfterMs + CONFIRM_MS, isConfirmed);
+      await subscription.whenConfirmed(this.server, this.unavailableAfterMs, () => this.lastError);
     } catch (error) {
-      this.remove(subscription);
-      if (!(error instanceof TimeoutError)) throw error;
-      const reason = this.lastError === undefined ? '' : `: ${messageOf(this.lastError)}`;
-      throw new RedisUnavailableError(this.server, `cannot be subscribed to${reason}`, false, {
-        cause: this.lastError,
-      });
+      void this.remove(subscription);
+      throw error;
     }
     return {
-      unsubscribe: () => {
-        this.remove(subscription);
-        return this.syncing;
+      get isLive() {
+        return subscription.isLive;
       },
+      unsubscribe: () => this.remove(subscription),
     };
   }
 
-  /** Ends all subscriptions. */
-  async close(): Promise<void> {
-    this.closing.abort();
-    this.channels.clear();
-    this.candidate?.disconnect();
-    await this.running;
-  }
-
-  private add(subscription: Subscription): void {
+  add(subscription: Subscription): void {
     const others = this.channels.get(subscription.channel);
     if (others === undefined) this.channels.set(subscription.channel, new Set([subscription]));
     else others.add(subscription);
@@ -100,11 +69,24 @@ export class Subscriber {
     void this.sync();
   }
 
-  private remove(subscription: Subscription): void {
+  /** Resolves when Redis has confirmed. Never rejects. */
+  remove(subscription: Subscription): Promise<void> {
     const others = this.channels.get(subscription.channel);
-    if (others?.delete(subscription) !== true) return;
-    if (others.size === 0) this.channels.delete(subscription.channel);
-    void this.sync();
+    if (others?.delete(subscription) === true) {
+      subscription.lose();
+      if (others.size === 0) this.channels.delete(subscription.channel);
+      void this.sync();
+    }
+    return this.syncing;
+  }
+
+  /** Ends all subscriptions. */
+  async close(): Promise<void> {
+    this.closing.abort();
+    this.loseAll();
+    this.channels.clear();
+    this.candidate?.disconnect();
+    await this.running;
   }
 
   /** Keeps a connection as long as there are channels. Never rejects. */
@@ -122,7 +104,9 @@ export class Subscriber {
       }
       this.connection = undefined;
       this.candidate = undefined;
+      this.loseAll();
       if (this.channels.size === 0 || this.isReleased) continue;
+      this.onTrouble(this.lastError);
       if (!lost) {
         lost = true;
         const reason = this.lastError === undefined ? '' : `: ${messageOf(this.lastError)}`;
@@ -144,8 +128,13 @@ export class Subscriber {
       this.candidate = connection;
       connection.on('error', (error: unknown) => {
         reason = error;
+        // ioredis 5 says so when a node takes a subscription back, since no command asked for it.
+        if (messageOf(error).startsWith('Command queue state error')) this.takenBack(connection);
       });
-      connection.on('message', (channel: string, message: string) => this.dispatch(channel, message));
+      connection.on('moved', () => this.takenBack(connection));
+      connection.on(this.kind.event, (channel: Buffer, message: Buffer) => {
+        for (const one of this.channels.get(channel.toString()) ?? []) one.deliver(message);
+      });
       await connection.connect();
       this.connection = connection;
       this.confirmed = new Set();
@@ -162,7 +151,7 @@ export class Subscriber {
   }
 
   /** Brings what Redis sends us in line with what is wanted; one after the other. Never rejects. */
-  private sync(): Promise<void> {
+  sync(): Promise<void> {
     this.syncing = this.syncing.then(async () => {
       const { connection } = this;
       if (connection === undefined) return;
@@ -178,7 +167,10 @@ export class Subscriber {
   }
 
   private drop(connection: SingleClient): void {
-    if (this.connection === connection) this.connection = undefined;
+    if (this.connection === connection) {
+      this.connection = undefined;
+      this.loseAll();
+    }
     connection.disconnect();
   }
 
@@ -190,39 +182,49 @@ export class Subscriber {
       this.drop(connection);
       return;
     }
-    if (missing.length > 0) await connection.subscribe(...missing);
-    if (unwanted.length > 0) await connection.unsubscribe(...unwanted);
-    for (const channel of missing) this.confirmed.add(channel);
+    if (missing.length > 0) await this.subscribeTo(connection, missing);
+    if (unwanted.length > 0) await this.kind.unsubscribe(connection, unwanted);
     for (const channel of unwanted) this.confirmed.delete(channel);
     for (const channel of this.confirmed) {
-      for (const subscription of this.channels.get(channel) ?? []) this.announce(subscription, connection);
+      for (const subscription of this.channels.get(channel) ?? []) subscription.announce(connection);
     }
   }
 
-  private announce(subscription: Subscription, connection: SingleClient): void {
-    if (subscription.announced === connection) return;
-    subscription.announced = connection;
-    subscription.confirm();
-    const { onSubscribed, channel } = subscription;
-    if (onSubscribed !== undefined) this.call(channel, onSubscribed);
-  }
-
-  private dispatch(channel: string, message: string): void {
-    for (const { onMessage } of this.channels.get(channel) ?? []) {
-      this.call(channel, () => onMessage(message, channel));
-    }
-  }
-
-  private call(channel: string, handler: () => void | Promise<void>): void {
-    const failed = (error: unknown): void => {
-      const trace = error instanceof Error ? error.stack : undefined;
-      this.logger.error(`A handler of channel "${channel}" failed: ${messageOf(error)}`, trace);
-    };
+  private async subscribeTo(connection: SingleClient, channels: string[]): Promise<void> {
+    this.takenBackCount = 0;
+    this.isSubscribing = true;
     try {
-      Promise.resolve(handler()).catch(failed);
-    } catch (error) {
-      failed(error);
+      const refused = await this.kind.subscribe(connection, channels);
+      const isRefused = new Set(refused.map(({ channel }) => channel));
+      for (const channel of channels) if (!isRefused.has(channel)) this.confirmed.add(channel);
+      if (refused.length > 0) {
+        this.lastError = refused[0]?.reason;
+        this.onTrouble(this.lastError);
+      }
+      const moved = refused.filter(({ reason }) => reason.message.startsWith('MOVED')).length;
+      // ioredis says "moved" of a refused subscription too.
+      if (this.takenBackCount > moved) this.doubt();
+    } finally {
+      this.isSubscribing = false;
     }
+  }
+
+  /** A node has taken a subscription back, since the slot has moved. It is not known which one. */
+  private takenBack(connection: SingleClient): void {
+    if (this.connection !== connection) return;
+    this.takenBackCount++;
+    if (!this.isSubscribing) this.doubt();
+  }
+
+  /** Asks for all channels again; those that the node still serves are confirmed at once. */
+  private doubt(): void {
+    this.confirmed.clear();
+    this.loseAll();
+    void this.sync();
+  }
+
+  private loseAll(): void {
+    for (const subscriptions of this.channels.values()) for (const one of subscriptions) one.lose();
   }
 
   private async pause(attempt: number): Promise<void> {
