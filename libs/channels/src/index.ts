@@ -10,12 +10,24 @@ export {
   type Position,
   type Retention,
 } from './backplane/backplane.js';
+export { MemoryBackplane } from './backplane/memory/memory.backplane.js';
+export { MemoryNetwork } from './backplane/memory/memory-network.js';
+export { backplaneMigrations } from './backplane/postgres/backplane-schema.js';
+export { PgBackplane, type PgBackplaneOptions } from './backplane/postgres/pg.backplane.js';
 export {
   BackplaneError,
   ChannelNotFoundError,
   ChannelOperationError,
   PayloadTooLargeError,
 } from './channel.errors.js';
+export { ChannelService } from './channel.service.js';
+export type {
+  ChannelFigures,
+  ChannelServiceOptions,
+  OpenChannel,
+  SendOptions,
+  Whereabouts,
+} from './channel.service.types.js';
 export {
   ChannelStore,
   type ChannelAndSession,
@@ -26,7 +38,9 @@ export {
   type NewChannel,
   type ReapedNode,
 } from './channel.store.js';
+export { InjectChannels, getChannelsToken } from './channel.tokens.js';
 export type { ChannelTransport, Frame } from './channel.transport.js';
+export { MemoryChannelStore, type MemoryChannelStoreOptions } from './memory/memory.channel-store.js';
 export { RedisChannelKeys } from './redis/redis-channel-keys.js';
 export { RedisChannelStore } from './redis/redis.channel-store.js';
 export type { RedisChannelStoreOptions } from './redis/redis-options.js';
@@ -37,3 +51,4 @@ export {
   type RedisSubscriptions,
   type TopicRange,
 } from './redis/subscriptions/redis-subscriptions.js';
+export { LocalChannel } from './service/local-channel.js';

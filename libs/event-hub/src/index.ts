@@ -35,3 +35,4 @@ export type { HubMessage, HubMessageContext } from './service/hub-message.js';
 export type { HubListener } from './service/topic-handlers.js';
 export type { SchemaResult, StandardSchemaV1 } from './standard-schema.js';
 export { RedisEventHubStore, type RedisEventHubStoreOptions } from './redis/redis.event-hub-store.js';
+export { MemoryEventHubStore } from './memory/memory.event-hub-store.js';
