@@ -14,6 +14,7 @@ export { MemoryBackplane } from './backplane/memory/memory.backplane.js';
 export { MemoryNetwork } from './backplane/memory/memory-network.js';
 export { backplaneMigrations } from './backplane/postgres/backplane-schema.js';
 export { PgBackplane, type PgBackplaneOptions } from './backplane/postgres/pg.backplane.js';
+export { RedisBackplane, type RedisBackplaneOptions } from './backplane/redis/redis.backplane.js';
 export {
   BackplaneError,
   ChannelNotFoundError,
@@ -41,6 +42,8 @@ export {
 export { InjectChannels, getChannelsToken } from './channel.tokens.js';
 export type { ChannelTransport, Frame } from './channel.transport.js';
 export { MemoryChannelStore, type MemoryChannelStoreOptions } from './memory/memory.channel-store.js';
+export { channelMigrations } from './postgres/channel-schema.js';
+export { PgChannelStore, type PgChannelStoreOptions } from './postgres/pg.channel-store.js';
 export { RedisChannelKeys } from './redis/redis-channel-keys.js';
 export { RedisChannelStore } from './redis/redis.channel-store.js';
 export type { RedisChannelStoreOptions } from './redis/redis-options.js';

@@ -36,3 +36,5 @@ export type { HubListener } from './service/topic-handlers.js';
 export type { SchemaResult, StandardSchemaV1 } from './standard-schema.js';
 export { RedisEventHubStore, type RedisEventHubStoreOptions } from './redis/redis.event-hub-store.js';
 export { MemoryEventHubStore } from './memory/memory.event-hub-store.js';
+export { eventHubMigrations } from './postgres/event-hub-schema.js';
+export { PgEventHubStore, type PgEventHubStoreOptions } from './postgres/pg.event-hub-store.js';

@@ -24,7 +24,7 @@ import {
   distinctIds,
   encodeObject,
   userOf,
-} from '../redis/arguments.js';
+} from '../support/arguments.js';
 
 export interface MemoryChannelStoreOptions {
   /** The property of a session that says whose it is: a string or a number. Default: `'userId'`. */

@@ -27,7 +27,7 @@ import {
   distinctIds,
   encodeObject,
   userOf,
-} from './arguments.js';
+} from '../support/arguments.js';
 import type { ChannelBackend, ChannelTexts } from './channel-backend.js';
 import { ClusterChannels } from './cluster-channels.js';
 import { RedisChannelKeys } from './redis-channel-keys.js';

@@ -1,7 +1,7 @@
 import type { MemoryChannelStore } from '@nestbox/channels';
 import { ClosedError, assertName, compareUtf8 } from '@nestbox/core';
 import { EventHubStore, type ListTopicsOptions, type TopicOf, type TopicPage } from '../event-hub.store.js';
-import { checkList, cursorOf, distinctIds } from '../redis/arguments.js';
+import { checkList, cursorOf, distinctIds } from '../support/arguments.js';
 
 /** Subscriptions in this process, lost with it: for tests, and for applications of one instance. */
 export class MemoryEventHubStore<

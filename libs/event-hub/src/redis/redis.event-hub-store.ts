@@ -11,7 +11,7 @@ import {
 import type { RedisSource } from '@nestbox/redis';
 import { EventHubOperationError } from '../event-hub.errors.js';
 import { EventHubStore, type ListTopicsOptions, type TopicOf, type TopicPage } from '../event-hub.store.js';
-import { checkList, cursorOf, distinctIds } from './arguments.js';
+import { checkList, cursorOf, distinctIds } from '../support/arguments.js';
 
 export interface RedisEventHubStoreOptions {
   /**

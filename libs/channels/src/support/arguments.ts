@@ -1,6 +1,6 @@
 import { InvalidArgumentError, assertName, encodeJson, textProblem } from '@nestbox/core';
 import type { ListChannelsOptions, NewChannel } from '../channel.store.js';
-import type { ChannelRecord } from './channel-backend.js';
+import type { ChannelRecord } from '../redis/channel-backend.js';
 
 const MAX_LIMIT = 1000;
 

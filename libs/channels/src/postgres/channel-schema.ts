@@ -1,0 +1,24 @@
+import { InvalidArgumentError, assertIdentifier } from '@nestbox/core';
+import { Migrations, type Postgres } from '@nestbox/postgres';
+
+/**
+ * The migrations of the channels, for programs that create the schema without starting it, such as the `nestbox`
+ * command, and for stores whose tables refer to channels.
+ *
+ * @param options.schema default: `serverless`
+ * @throws InvalidArgumentError
+ */
+export function channelMigrations(
+  postgres: Postgres,
+  { schema = 'serverless' }: { schema?: string } = {},
+): Migrations {
+  assertIdentifier(schema, 'schema');
+  // The name also stands inside function bodies, which end with this.
+  if (schema.includes('$function$')) throw new InvalidArgumentError('schema', 'must not contain $function$.');
+  return new Migrations(postgres, {
+    lib: 'channels',
+    target: schema,
+    directory: new URL('../../sql/channels/', import.meta.url),
+    parameters: { schema },
+  });
+}

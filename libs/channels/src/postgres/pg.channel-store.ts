@@ -1,0 +1,284 @@
+import {
+  ClosedError,
+  Coalescer,
+  InvalidArgumentError,
+  Lifecycle,
+  OverloadedError,
+  assertName,
+  parseDuration,
+  type Duration,
+  type JsonObject,
+} from '@nestbox/core';
+import { isDataError, postgresOf, type Postgres, type PostgresSource } from '@nestbox/postgres';
+import { ChannelNotFoundError, ChannelOperationError } from '../channel.errors.js';
+import {
+  ChannelStore,
+  type ChannelAndSession,
+  type ChannelNode,
+  type ChannelPage,
+  type ListChannelsOptions,
+  type NewChannel,
+  type ReapedNode,
+} from '../channel.store.js';
+import {
+  assertLease,
+  checkChannel,
+  checkList,
+  cursorOf,
+  distinctIds,
+  encodeObject,
+  userOf,
+} from '../support/arguments.js';
+import { channelMigrations } from './channel-schema.js';
+import { ChannelTable, type StoredChannel } from './channel-table.js';
+import { ChannelWrites, type ChannelWrite } from './channel-writes.js';
+
+export interface PgChannelStoreOptions {
+  /** Whether to create and upgrade the tables; else they are checked. Default: true. */
+  migrate?: boolean;
+  /** The property of a session that says whose it is: a string or a number. Default: `'userId'`. */
+  userKey?: string;
+}
+
+/** Channels in one statement. */
+const BATCH = 1000;
+/** How often channels are looked for whose instance was never registered. */
+const ORPHANS_MS = 60_000;
+
+/** Channels in a table of PostgreSQL. Inside an ambient transaction every call is a part of it. */
+export class PgChannelStore<
+  Opening extends JsonObject = JsonObject,
+  Session extends JsonObject = JsonObject,
+> extends ChannelStore<Opening, Session> {
+  readonly backend = 'postgres';
+  private readonly postgres: Postgres;
+  private readonly userKey: string;
+  private readonly table: ChannelTable;
+  private readonly writes: ChannelWrites;
+  private readonly reads: Coalescer<string, StoredChannel | undefined>;
+  private readonly lifecycle: Lifecycle;
+  private orphansAt = performance.now();
+
+  /**
+   * @param sql a postgres.js client or a `Postgres`, which stay open; or a URL or options
+   * @throws InvalidArgumentError
+   */
+  constructor(
+    sql: PostgresSource,
+    schemaName = 'serverless',
+    { migrate = true, userKey = 'userId' }: PgChannelStoreOptions = {},
+  ) {
+    super();
+    assertName(userKey, 'options.userKey');
+    this.userKey = userKey;
+    const { postgres, owned } = postgresOf(sql);
+    const migrations = channelMigrations(postgres, { schema: schemaName });
+    this.postgres = postgres;
+    this.table = new ChannelTable(postgres, schemaName);
+    this.writes = new ChannelWrites(this.table, schemaName);
+    this.reads = new Coalescer({
+      name: `The reads of ${schemaName}.lambda_channels`,
+      flush: (ids) => this.readAll(ids),
+      isDataError,
+    });
+    this.lifecycle = new Lifecycle(
+      'PgChannelStore',
+      async () => {
+        await (migrate ? migrations.run() : migrations.check());
+      },
+      async () => {
+        await Promise.all([this.writes.close(), this.reads.close()]);
+        if (owned) await postgres.close();
+      },
+    );
+  }
+
+  async init(): Promise<void> {
+    await this.lifecycle.ready();
+  }
+
+  close(): Promise<void> {
+    return this.lifecycle.close();
+  }
+
+  ping(): Promise<number> {
+    return this.run('ping PostgreSQL', () => this.postgres.ping());
+  }
+
+  async addChannel(channel: NewChannel<Opening>): Promise<void> {
+    const { channelId: id, channelName: name, openingData: opening, nodeId: node } = checkChannel(channel);
+    await this.run(`add channel "${id}"`, () => this.write({ do: 'add', id, name, opening, node }), id);
+  }
+
+  async removeChannels(channelIds: readonly string[]): Promise<void> {
+    const ids = distinctIds(channelIds);
+    await this.run(`remove ${ids.length} channels`, async () => {
+      if (ids.length === 1) await this.write({ do: 'remove', id: ids[0]! });
+      else await this.inBatches(ids, (some) => this.table.remove(some));
+    });
+  }
+
+  async setUserSession(channelId: string, session: Session | null): Promise<void> {
+    assertName(channelId, 'channelId');
+    const json = session === null ? null : encodeObject(session, 'session');
+    const user = session === null ? null : userOf(session, this.userKey);
+    const found = await this.run(
+      `set the session of channel "${channelId}"`,
+      () => this.write({ do: 'session', id: channelId, session: json, user }),
+      channelId,
+    );
+    if (!found) throw new ChannelNotFoundError(channelId);
+  }
+
+  async getChannelAndSession(channelId: string): Promise<ChannelAndSession<Opening, Session>> {
+    assertName(channelId, 'channelId');
+    const found = await this.run(
+      `get channel "${channelId}"`,
+      () =>
+        this.postgres.currentTransaction === undefined
+          ? this.reads.run(channelId)
+          : this.table.get([channelId]).then((all) => all.get(channelId)),
+      channelId,
+    );
+    if (found === undefined) throw new ChannelNotFoundError(channelId);
+    return this.parse(channelId, found);
+  }
+
+  async getChannels(
+    channelIds: readonly string[],
+  ): Promise<Map<string, ChannelAndSession<Opening, Session>>> {
+    const ids = distinctIds(channelIds);
+    const found = new Map<string, ChannelAndSession<Opening, Session>>();
+    await this.run(`get ${ids.length} channels`, () =>
+      this.inBatches(ids, async (some) => {
+        for (const [id, stored] of await this.table.get(some)) found.set(id, this.parse(id, stored));
+      }),
+    );
+    return found;
+  }
+
+  async touch(channelIds: readonly string[]): Promise<void> {
+    const ids = distinctIds(channelIds);
+    await this.run(`touch ${ids.length} channels`, () =>
+      this.inBatches(ids, (some) => this.table.touch(some)),
+    );
+  }
+
+  async list(options: ListChannelsOptions = {}): Promise<ChannelPage> {
+    const { name, after, limit } = checkList(options);
+    const found = await this.run('list channels', () => this.table.list(name, after, limit + 1));
+    const channels = found.slice(0, limit);
+    return { channels, ...(found.length > limit && { cursor: cursorOf(channels.at(-1)!.channelId) }) };
+  }
+
+  count(): Promise<number> {
+    return this.run('count channels', () => this.table.count());
+  }
+
+  async removeStale(olderThan: Duration): Promise<string[]> {
+    const ms = parseDuration(olderThan, 'olderThan');
+    return this.run('remove stale channels', () => this.untilDone(() => this.table.removeStale(ms, BATCH)));
+  }
+
+  async findByUser(userId: string): Promise<string[]> {
+    assertName(userId, 'userId');
+    return this.run(`find the channels of user "${userId}"`, () => this.table.findByUser(userId));
+  }
+
+  async locate(channelIds: readonly string[]): Promise<Map<string, string | null>> {
+    const ids = distinctIds(channelIds);
+    const owners = new Map<string, string | null>();
+    await this.run(`locate ${ids.length} channels`, () =>
+      this.inBatches(ids, async (some) => {
+        for (const [id, owner] of await this.table.locate(some)) owners.set(id, owner);
+      }),
+    );
+    return owners;
+  }
+
+  async heartbeat(nodeId: string, leaseMs: number): Promise<boolean> {
+    assertName(nodeId, 'nodeId');
+    assertLease(leaseMs);
+    return this.run(`renew the lease of node "${nodeId}"`, () => this.table.heartbeat(nodeId, leaseMs));
+  }
+
+  async releaseNode(nodeId: string): Promise<string[]> {
+    assertName(nodeId, 'nodeId');
+    return this.run(`release node "${nodeId}"`, async () => {
+      const removed = await this.untilDone(() => this.table.removeOf(nodeId, BATCH));
+      await this.table.unregister(nodeId);
+      return removed;
+    });
+  }
+
+  async reap(): Promise<ReapedNode[]> {
+    return this.run('remove the channels of dead nodes', async () => {
+      if (performance.now() - this.orphansAt > ORPHANS_MS) {
+        this.orphansAt = performance.now();
+        await this.table.adoptOrphans();
+      }
+      const dead = new Map<string, string[]>();
+      const rows = await this.untilDone(() => this.table.reap(BATCH));
+      for (const { nodeId, channelId } of rows) {
+        const channelIds = dead.get(nodeId) ?? [];
+        dead.set(nodeId, channelIds);
+        if (channelId !== null) channelIds.push(channelId);
+      }
+      return Array.from(dead, ([nodeId, channelIds]) => ({ nodeId, channelIds }));
+    });
+  }
+
+  nodes(): Promise<ChannelNode[]> {
+    return this.run('list nodes', () => this.table.nodesAlive());
+  }
+
+  /** Goes with those of other callers; inside a transaction by itself. */
+  private async write(write: ChannelWrite): Promise<boolean> {
+    if (this.postgres.currentTransaction === undefined) return this.writes.run(write);
+    const [found] = await this.writes.write([write]);
+    return found!;
+  }
+
+  private async readAll(ids: string[]): Promise<(StoredChannel | undefined)[]> {
+    const found = await this.table.get([...new Set(ids)]);
+    return ids.map((id) => found.get(id));
+  }
+
+  /** In the order of the ids, so that two who take the same rows do not wait for each other in a circle. */
+  private async inBatches(ids: readonly string[], fn: (some: string[]) => Promise<unknown>): Promise<void> {
+    for (let i = 0; i < ids.length; i += BATCH) await fn(ids.slice(i, i + BATCH));
+  }
+
+  private async untilDone<T>(next: () => Promise<T[]>): Promise<T[]> {
+    const all: T[] = [];
+    for (;;) {
+      const some = await next();
+      all.push(...some);
+      if (some.length < BATCH) return all;
+    }
+  }
+
+  private parse(
+    channelId: string,
+    { channelName, openingData, session }: StoredChannel,
+  ): ChannelAndSession<Opening, Session> {
+    return {
+      channelId,
+      channelName,
+      openingData: JSON.parse(openingData) as Opening,
+      session: session === null ? null : (JSON.parse(session) as Session),
+    };
+  }
+
+  private async run<R>(operation: string, fn: () => Promise<R>, channelId?: string): Promise<R> {
+    const opening = this.lifecycle.ready();
+    if (opening !== undefined) await opening;
+    try {
+      return await fn();
+    } catch (error) {
+      if (error instanceof ClosedError || error instanceof OverloadedError) throw error;
+      if (error instanceof InvalidArgumentError) throw error;
+      throw new ChannelOperationError(operation, error, channelId);
+    }
+  }
+}
