@@ -21,6 +21,16 @@ export {
   ChannelOperationError,
   PayloadTooLargeError,
 } from './channel.errors.js';
+export { ChannelHealthIndicator, type ChannelHealthOptions } from './channel.health.js';
+export { ChannelModule, type ChannelModuleExtras } from './channel.module.js';
+export type {
+  ChannelBaseOptions,
+  ChannelMemoryOptions,
+  ChannelModuleOptions,
+  ChannelPostgresOptions,
+  ChannelRedisOptions,
+  ChannelStoreOptions,
+} from './channel.options.js';
 export { ChannelService } from './channel.service.js';
 export type {
   ChannelFigures,

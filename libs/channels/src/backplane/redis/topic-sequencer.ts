@@ -4,7 +4,7 @@ export type PositionedMessage = BackplaneMessage & { position: Position };
 
 /** What a {@link TopicSequencer} works with. */
 export interface SequencerHost {
-  deliver(message: PositionedMessage): void;
+  deliver(message: BackplaneMessage): void;
   gap(head: Position): void;
   /** What the history has after a position; `messages` may end before the head. Undefined when there is no history. */
   read(since: Position): Promise<HistoryPage | undefined>;
@@ -29,6 +29,8 @@ export class TopicSequencer {
   private isClosed = false;
   private held: PositionedMessage[] = [];
   private heldBytes = 0;
+  /** Messages without a position that came while others were held, each with the newest offset that was. */
+  private plain: { message: BackplaneMessage; behind: number }[] = [];
   private reading: Promise<void> | undefined;
   /** Whether what is read now may not be all. */
   private again = false;
@@ -46,6 +48,7 @@ export class TopicSequencer {
     this.release([]);
     for (const message of held) this.offer(message);
     if (this.again) this.wake();
+    if (this.reading === undefined) this.passPlain(Infinity);
   }
 
   /** A message has come; before {@link start} it is held. */
@@ -58,6 +61,15 @@ export class TopicSequencer {
     }
     this.hold(message);
     this.wake();
+  }
+
+  /** A message of the topic that is in no history. It does not overtake those that came before it. */
+  pass(message: BackplaneMessage): void {
+    if (this.isClosed) return;
+    const offsets = this.held.map(({ position }) => position.offset);
+    if (this.plain.length === 0 && offsets.length === 0) return this.host.deliver(message);
+    this.plain.push({ message, behind: Math.max(0, ...offsets) });
+    if (this.plain.length > MAX_HELD) this.passPlain(Infinity);
   }
 
   /** The link is lost. */
@@ -74,6 +86,7 @@ export class TopicSequencer {
 
   close(): void {
     this.isClosed = true;
+    this.plain = [];
     this.release([]);
   }
 
@@ -94,6 +107,14 @@ export class TopicSequencer {
   private deliver(message: PositionedMessage): void {
     this.at = message.position;
     this.host.deliver(message);
+    this.passPlain(message.position.offset);
+  }
+
+  private passPlain(upTo: number): void {
+    for (let next = this.plain[0]; next !== undefined && next.behind <= upTo; next = this.plain[0]) {
+      this.plain.shift();
+      this.host.deliver(next.message);
+    }
   }
 
   private wake(): void {
@@ -118,6 +139,7 @@ export class TopicSequencer {
       }
     } while (this.again && !this.isClosed);
     this.reading = undefined;
+    this.passPlain(Infinity);
   }
 
   /**
