@@ -297,7 +297,7 @@ describe('Every answer', () => {
   });
 
   it('at the root says what there is', async () => {
-    const { json } = await shop.get('/');
+    const { json } = await shop.get('/', { Accept: 'application/json' });
     expect(Object.keys((json as { endpoints: object }).endpoints)).toContain('POST /orders');
   });
 });

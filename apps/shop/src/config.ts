@@ -23,6 +23,8 @@ export interface ShopConfig {
   shutdownTimeoutMs: number;
   /** How often a silent event stream sends a comment, so that proxies keep it open. */
   heartbeatMs: number;
+  /** How long the connections of an instance that died are taken for alive. */
+  nodeLeaseMs: number;
 }
 
 const LOG_LEVELS = ['error', 'warn', 'log', 'debug', 'verbose'] as const;
@@ -43,6 +45,7 @@ const environment = z.object({
   REQUEST_TIMEOUT: duration().default(10_000),
   SHUTDOWN_TIMEOUT: duration().default(10_000),
   STREAM_HEARTBEAT: duration().default(15_000),
+  NODE_LEASE: duration().default(15_000),
 });
 
 /** The environment is not fit to start with; `lines` has one sentence for each bad variable, naming it. */
@@ -89,6 +92,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): ShopConfig {
     requestTimeoutMs: vars.REQUEST_TIMEOUT,
     shutdownTimeoutMs: vars.SHUTDOWN_TIMEOUT,
     heartbeatMs: vars.STREAM_HEARTBEAT,
+    nodeLeaseMs: vars.NODE_LEASE,
   };
 }
 

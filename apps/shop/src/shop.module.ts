@@ -1,3 +1,5 @@
+import { ChannelModule } from '@nestbox/channels';
+import { EventHubModule } from '@nestbox/event-hub';
 import { KvModule } from '@nestbox/kv';
 import { PostgresModule } from '@nestbox/postgres';
 import { type DynamicModule, Module } from '@nestjs/common';
@@ -13,7 +15,12 @@ import type { Readiness } from './health/readiness.js';
 import { READINESS, SHOP_CONFIG } from './tokens.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { SchemaPipe } from './http/schema.pipe.js';
-import { IndexController } from './index.controller.js';
+import { EventsController } from './live/events.controller.js';
+import { LiveController } from './live/live.controller.js';
+import { LiveGateway } from './live/live.gateway.js';
+import { LiveNews } from './live/live-news.js';
+import { PageController } from './live/page.controller.js';
+import { HISTORY } from './live/topics.js';
 import { IdempotentAnswers } from './orders/idempotent-answers.js';
 import { Orders } from './orders/orders.js';
 import { OrdersController } from './orders/orders.controller.js';
@@ -31,9 +38,11 @@ export class ShopModule {
     const cache = config.redisUrl === undefined ? [] : [CacheModule.forRoot(config.redisUrl)];
     return {
       module: ShopModule,
-      imports: [...storage(config), ...cache, TerminusModule.forRoot({ logger: false })],
+      imports: [...storage(config), ...cache, ...realtime(config), TerminusModule.forRoot({ logger: false })],
       controllers: [
-        IndexController,
+        PageController,
+        LiveController,
+        EventsController,
         ProductsController,
         OrdersController,
         SettingsController,
@@ -49,6 +58,8 @@ export class ShopModule {
         ProductCache,
         IdempotentAnswers,
         Orders,
+        LiveNews,
+        LiveGateway,
         Settings,
         SettingsStream,
       ],
@@ -61,4 +72,17 @@ export function storage({ databaseUrl, embeddedDataDir }: ShopConfig): DynamicMo
   const postgres =
     databaseUrl === undefined ? { embedded: { dataDir: embeddedDataDir } } : { url: databaseUrl };
   return [PostgresModule.forRoot(postgres), KvModule.forRoot({ store: 'postgres', tableName: TABLE })];
+}
+
+/** Who is connected and what they listen to: in Redis where there is one, else in PostgreSQL. */
+function realtime({ redisUrl, nodeLeaseMs }: ShopConfig): DynamicModule[] {
+  // A shop whose Redis is away when it starts still sells; it becomes live when Redis is back.
+  const start =
+    redisUrl === undefined
+      ? ({ store: 'postgres' } as const)
+      : ({ store: 'redis', keyPrefix: 'shop', startTimeout: false } as const);
+  return [
+    ChannelModule.forRoot({ ...start, lease: nodeLeaseMs }),
+    EventHubModule.forRoot({ ...start, topics: { '**': { history: HISTORY } } }),
+  ];
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { NestboxWsAdapter } from '@nestbox/event-hub';
 import { Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
@@ -12,6 +13,8 @@ import { ShopLogger } from './shop-logger.js';
 import { ShopModule } from './shop.module.js';
 
 const BODY_LIMIT = '256kb';
+/** More than the hub takes, so that it is the hub that says what is too much. */
+const BROADCAST_LIMIT = '4mb';
 
 /** A started shop. */
 export interface Shop {
@@ -41,7 +44,11 @@ export async function startShop(config: ShopConfig): Promise<Shop> {
   app.disable('etag');
   app.useSecurityHeaders({ strictTransportSecurity: config.production });
   app.use(gate(readiness), jsonOnly);
+  app.useBodyParser('json', { limit: BROADCAST_LIMIT, strict: false, type: isBroadcast('application/json') });
+  app.useBodyParser('raw', { limit: BROADCAST_LIMIT, type: isBroadcast('application/octet-stream') });
   app.useBodyParser('json', { limit: BODY_LIMIT, strict: false });
+
+  app.useWebSocketAdapter(new NestboxWsAdapter(app));
 
   const server: Server = app.getHttpServer();
   try {
@@ -80,6 +87,12 @@ export async function startShop(config: ShopConfig): Promise<Shop> {
       return inTime;
     },
   };
+}
+
+/** Whether a body is one of that type for `POST /broadcast`. */
+function isBroadcast(type: string) {
+  return ({ url, headers }: IncomingMessage): boolean =>
+    /^\/broadcast(\?|$)/.test(url ?? '') && headers['content-type']?.startsWith(type) === true;
 }
 
 /** Rejects with a sentence where the port cannot be had. */

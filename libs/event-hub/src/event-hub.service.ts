@@ -2,14 +2,16 @@ import { type Backplane, type BackplaneMessage, type Position } from '@nestbox/c
 import {
   InvalidArgumentError,
   Lifecycle,
+  UnsupportedOperationError,
   assertName,
   messageOf,
   parseDuration,
   type JsonObject,
 } from '@nestbox/core';
-import { Logger } from '@nestjs/common';
+import { Logger, type MessageEvent } from '@nestjs/common';
+import type { Observable } from 'rxjs';
 import type { EventHubServiceOptions } from './event-hub.options.js';
-import type { EventHubStore, TopicOf } from './event-hub.store.js';
+import type { DataOf, EventHubStore, TopicOf } from './event-hub.store.js';
 import type {
   HistoryQuery,
   HubHandler,
@@ -30,6 +32,7 @@ import { Subscriptions } from './service/subscriptions.js';
 import { TopicHandlers, type HubListener } from './service/topic-handlers.js';
 import { parseTopicPattern } from './service/topic-pattern.js';
 import { TopicRules } from './service/topic-rules.js';
+import { canOpen, sseStream, type SseStreamOptions, type SubscribingHub } from './sse/sse-stream.js';
 
 const DEFAULT_MAX_PAYLOAD = 1024 * 1024;
 /** Channels that are looked up in the store by one query. */
@@ -133,7 +136,7 @@ export class EventHubService<Topics extends object = Record<string, unknown>> {
    */
   async publish<const Topic extends TopicOf<Topics>>(
     topic: Topic,
-    data: Topics[Topic],
+    data: DataOf<Topics, Topic>,
     options: PublishOptions = {},
   ): Promise<PublishResult> {
     assertName(topic, 'topic');
@@ -152,7 +155,7 @@ export class EventHubService<Topics extends object = Record<string, unknown>> {
     topic: Topic,
     channelId: string,
     { since }: SubscribeOptions = {},
-  ): Promise<SubscribeResult<Topics[Topic]>> {
+  ): Promise<SubscribeResult<DataOf<Topics, Topic>>> {
     assertName(topic, 'topic');
     assertName(channelId, 'channelId');
     const from = since === undefined ? undefined : readPosition(since, 'options.since');
@@ -180,7 +183,7 @@ export class EventHubService<Topics extends object = Record<string, unknown>> {
   async history<const Topic extends TopicOf<Topics>>(
     topic: Topic,
     { since, limit = 100 }: HistoryQuery = {},
-  ): Promise<HubMessage<Topics[Topic]>[]> {
+  ): Promise<HubMessage<DataOf<Topics, Topic>>[]> {
     assertName(topic, 'topic');
     const from = since === undefined ? undefined : readPosition(since, 'options.since');
     if (!Number.isInteger(limit) || limit < 1 || limit > 1000) {
@@ -232,6 +235,22 @@ export class EventHubService<Topics extends object = Record<string, unknown>> {
     const matcher = parseTopicPattern(topicOrPattern, 'topicOrPattern');
     if (typeof handler !== 'function') throw new InvalidArgumentError('handler', 'must be a function.');
     return this.handlers.add(matcher, handler as AnyHandler, this.lifecycle.ready());
+  }
+
+  /**
+   * A topic as server-sent events, for a method with `@Sse()`; see {@link sseStream}.
+   *
+   * @throws InvalidArgumentError; UnsupportedOperationError when the hub's channels are none of a ChannelService
+   */
+  stream(topic: TopicOf<Topics>, options: SseStreamOptions = {}): Observable<MessageEvent> {
+    const { channels } = this;
+    if (!canOpen(channels)) {
+      throw new UnsupportedOperationError('stream', 'this hub', 'Give it a ChannelService as its channels.');
+    }
+    const hub: SubscribingHub = {
+      subscribe: (to, channelId, since) => this.subscribe(to as TopicOf<Topics>, channelId, since),
+    };
+    return sseStream(channels, hub, topic, options);
   }
 
   private async open(): Promise<void> {

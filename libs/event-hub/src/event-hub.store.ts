@@ -13,8 +13,11 @@ export interface TopicPage {
   cursor?: string;
 }
 
-/** The names of the topics: the keys of `Topics`. */
-export type TopicOf<Topics> = keyof Topics & string;
+/** The names of the topics: the keys of `Topics`; any where it has none, as where Nest gives an untyped hub. */
+export type TopicOf<Topics> = [keyof Topics] extends [never] ? string : keyof Topics & string;
+
+/** The data of a topic. */
+export type DataOf<Topics, Topic> = Topic extends keyof Topics ? Topics[Topic] : unknown;
 
 /**
  * Which channels are subscribed to which topics. Each backend implements it; all of them pass `eventHubContract` of

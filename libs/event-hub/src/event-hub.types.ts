@@ -1,7 +1,7 @@
 import type { Position } from '@nestbox/channels';
 import type { JsonObject } from '@nestbox/core';
 import type { HistoryOptions } from './event-hub.options.js';
-import type { TopicOf } from './event-hub.store.js';
+import type { DataOf, TopicOf } from './event-hub.store.js';
 import type { HubMessage, HubMessageContext } from './service/hub-message.js';
 
 export interface PublishOptions {
@@ -60,7 +60,7 @@ export type TopicPattern<Topics extends object> = TopicOf<Topics> | `${string}*$
 export type DataFor<Topics extends object, Pattern extends string> = Pattern extends `${string}*${string}`
   ? unknown
   : Pattern extends TopicOf<Topics>
-    ? Topics[Pattern]
+    ? DataOf<Topics, Pattern>
     : unknown;
 
 export type HubHandler<Topics extends object, Pattern extends string> = (

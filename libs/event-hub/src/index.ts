@@ -1,5 +1,6 @@
 export { EventHubOperationError } from './event-hub.errors.js';
 export { EventHubHealthIndicator, type EventHubHealthOptions } from './event-hub.health.js';
+export { EventHubModule, type EventHubModuleExtras } from './event-hub.module.js';
 export type {
   BackplaneKind,
   EventHubBaseOptions,
@@ -16,7 +17,13 @@ export type {
   TopicOptions,
 } from './event-hub.options.js';
 export { EventHubService, type HubFigures } from './event-hub.service.js';
-export { EventHubStore, type ListTopicsOptions, type TopicOf, type TopicPage } from './event-hub.store.js';
+export {
+  EventHubStore,
+  type DataOf,
+  type ListTopicsOptions,
+  type TopicOf,
+  type TopicPage,
+} from './event-hub.store.js';
 export { InjectEventHub, getEventHubToken } from './event-hub.tokens.js';
 export type {
   DataFor,
@@ -38,3 +45,12 @@ export { RedisEventHubStore, type RedisEventHubStoreOptions } from './redis/redi
 export { MemoryEventHubStore } from './memory/memory.event-hub-store.js';
 export { eventHubMigrations } from './postgres/event-hub-schema.js';
 export { PgEventHubStore, type PgEventHubStoreOptions } from './postgres/pg.event-hub-store.js';
+export { SUBSCRIBED_EVENT, sseStream, type SseStreamOptions, type SubscribingHub } from './sse/sse-stream.js';
+export { CloseCode } from './websocket/close-codes.js';
+export { ConnectedChannel, channelOf } from './websocket/connected-channel.js';
+export { NestboxWsAdapter } from './websocket/nestbox-ws.adapter.js';
+export type {
+  HeartbeatOptions,
+  NestboxWsAdapterOptions,
+  OriginRule,
+} from './websocket/nestbox-ws-adapter.options.js';

@@ -1,5 +1,6 @@
 import { KeyValueStore } from '@nestbox/kv';
 import { Injectable } from '@nestjs/common';
+import { LiveNews } from '../live/live-news.js';
 import { deleteEntry, putEntry } from '../http/conditional.js';
 import type { Preconditions } from '../http/entity-tag.js';
 import { type Product, PRODUCTS } from './product.js';
@@ -19,6 +20,7 @@ export class Catalogue {
   constructor(
     store: KeyValueStore,
     private readonly cache: ProductCache,
+    private readonly news: LiveNews,
   ) {
     this.products = store.namespace<Product>(PRODUCTS);
   }
@@ -42,6 +44,7 @@ export class Catalogue {
   async put(id: string, product: Product, conditions: Preconditions) {
     const written = await putEntry(this.products, id, product, conditions);
     await this.cache.changed(id, product, written.version);
+    await this.news.stockChanged(id, product.stock, written.version);
     return written;
   }
 
@@ -51,6 +54,7 @@ export class Catalogue {
     if (deleted === undefined) return false;
     // A deletion takes a version too.
     await this.cache.changed(id, undefined, deleted.version + 1n);
+    await this.news.stockChanged(id, null, deleted.version + 1n);
     return true;
   }
 
@@ -68,6 +72,9 @@ export class Catalogue {
     }
     const result = await changes.commit();
     if (!result.ok) return undefined;
+    for (const [id, version] of result.versions) {
+      await this.news.stockChanged(id, changed.get(id)!.stock, version);
+    }
     return Array.from(result.versions, ([id, version]) => ({ id, product: changed.get(id)!, version }));
   }
 

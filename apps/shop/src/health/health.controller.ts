@@ -1,3 +1,5 @@
+import { ChannelHealthIndicator } from '@nestbox/channels';
+import { EventHubHealthIndicator } from '@nestbox/event-hub';
 import { KvHealthIndicator } from '@nestbox/kv';
 import { PostgresHealthIndicator } from '@nestbox/postgres';
 import { RedisHealthIndicator } from '@nestbox/redis';
@@ -18,6 +20,8 @@ export class HealthController {
     @Inject(READINESS) private readonly readiness: Readiness,
     private readonly postgres: PostgresHealthIndicator,
     private readonly kv: KvHealthIndicator,
+    private readonly channels: ChannelHealthIndicator,
+    private readonly hub: EventHubHealthIndicator,
     @Optional() private readonly redis?: RedisHealthIndicator,
   ) {}
 
@@ -28,9 +32,11 @@ export class HealthController {
     const checks: HealthIndicatorFunction[] = [
       () => this.postgres.isHealthy('postgres'),
       () => this.kv.isHealthy('kv'),
+      async () => limping(await this.channels.isHealthy('channels')),
+      async () => limping(await this.hub.isHealthy('eventHub')),
     ];
     const { redis } = this;
-    if (redis !== undefined) checks.push(async () => withoutRedis(await redis.isHealthy('redis')));
+    if (redis !== undefined) checks.push(async () => limping(await redis.isHealthy('redis')));
     try {
       return await this.health.check(checks);
     } catch (error) {
@@ -50,7 +56,9 @@ export class HealthController {
   }
 }
 
-/** Redis holds only a cache, so the shop limps without it, but it is not down. */
-function withoutRedis(result: HealthIndicatorResult<'redis'>): HealthIndicatorResult<'redis'> {
-  return result.redis.status === 'down' ? { redis: { ...result.redis, status: 'degraded' } } : result;
+/** Without Redis, or without the live side, the shop limps, but it sells. Where PostgreSQL is down it says so itself. */
+function limping<Key extends string>(result: HealthIndicatorResult<Key>): HealthIndicatorResult<Key> {
+  const [[key, report]] = Object.entries(result) as [[Key, HealthIndicatorResult[string]]];
+  if (report.status !== 'down') return result;
+  return { [key]: { ...report, status: 'degraded' } } as HealthIndicatorResult<Key>;
 }

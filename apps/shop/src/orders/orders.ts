@@ -4,6 +4,7 @@ import { backoffMs, KeyedMutex } from '@nestbox/core';
 import { KeyValueStore, KvOperationError, VersionConflictError } from '@nestbox/kv';
 import { CommitOutcomeUnknownError, Postgres } from '@nestbox/postgres';
 import { Injectable } from '@nestjs/common';
+import { LiveNews } from '../live/live-news.js';
 import { Catalogue, type Taking } from '../catalogue/catalogue.js';
 import { type Fault, type Problem, PROBLEM_TYPES, unavailable } from '../http/problem.js';
 import { fingerprintOf } from './idempotency-key.js';
@@ -33,6 +34,7 @@ export class Orders {
     private readonly postgres: Postgres,
     private readonly catalogue: Catalogue,
     private readonly answers: IdempotentAnswers,
+    private readonly news: LiveNews,
   ) {
     this.orders = store.namespace<Order>(NAMESPACE);
   }
@@ -83,6 +85,7 @@ export class Orders {
       const changed = await this.catalogue.take(takings);
       if (changed === undefined) throw new ProductChangedError();
       await this.orders.set(order.id, order, { ifVersion: 'absent' });
+      await this.news.orderPlaced(order);
       return changed;
     });
     await this.catalogue.taken(taken);

@@ -1,0 +1,119 @@
+import { Live } from './live.js';
+
+const MAX_FEED = 12;
+const STATES = { live: 'Live', lost: 'Connection lost, trying again …' };
+
+const connection = document.querySelector('#connection');
+const rows = new Map();
+const money = new Intl.NumberFormat('en', { style: 'currency', currency: 'EUR' });
+
+const live = new Live(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`, {
+  onState(state) {
+    connection.dataset.state = state;
+    connection.textContent = STATES[state];
+  },
+});
+
+live.join('orders', { onMessage: showOrder });
+live.join('announcements', {
+  onMessage: (data) => addToFeed('#announcements', typeof data === 'string' ? data : JSON.stringify(data)),
+});
+document.querySelector('#announce').addEventListener('submit', (event) => void announce(event));
+await loadProducts();
+
+async function loadProducts() {
+  const note = document.querySelector('#products-note');
+  const response = await fetch('products?limit=40');
+  if (!response.ok) {
+    note.textContent = 'The products cannot be shown right now. Reload the page in a moment.';
+    return;
+  }
+  const { products } = await response.json();
+  note.hidden = products.length > 0;
+  note.textContent = 'There are none yet. Load some with: npm run seed';
+  document.querySelector('table').hidden = products.length === 0;
+  for (const product of products) addProduct(product);
+}
+
+function addProduct(product) {
+  const row = document.querySelector('#product-row').content.cloneNode(true).firstElementChild;
+  row.querySelector('th').textContent = product.name;
+  row.querySelector('.price').textContent = money.format(product.price / 100);
+  const button = row.querySelector('button');
+  button.setAttribute('aria-label', `Buy ${product.name}`);
+  button.addEventListener('click', () => void buy(product, button));
+  document.querySelector('#products').append(row);
+  const entry = { row, name: product.name, version: 0n };
+  rows.set(product.id, entry);
+  showStock(entry, product.stock);
+  live.join(`stock.${product.id}`, {
+    onMessage({ stock, version }) {
+      if (BigInt(version) <= entry.version) return;
+      entry.version = BigInt(version);
+      showStock(entry, stock, true);
+    },
+    onMissed: () => refresh(product.id),
+  });
+}
+
+async function refresh(id) {
+  const response = await fetch(`products/${encodeURIComponent(id)}`, { cache: 'no-store' });
+  if (response.ok) showStock(rows.get(id), (await response.json()).stock, true);
+}
+
+function showStock({ row }, stock, isNew = false) {
+  const cell = row.querySelector('.stock');
+  cell.textContent = stock === null ? 'gone' : String(stock);
+  cell.dataset.empty = String(!stock);
+  row.querySelector('button').disabled = !stock;
+  if (!isNew) return;
+  // Without the reflow in between the animation would not begin anew.
+  cell.classList.remove('changed');
+  cell.getBoundingClientRect();
+  cell.classList.add('changed');
+}
+
+async function buy({ id, name }, button) {
+  button.disabled = true;
+  const response = await fetch('orders', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', 'Idempotency-Key': newKey() },
+    body: JSON.stringify({ items: [{ productId: id, quantity: 1 }] }),
+  });
+  button.disabled = false;
+  if (!response.ok) addToFeed('#orders', `${name}: ${(await response.json()).detail}`);
+}
+
+function showOrder({ items, total }) {
+  const what = items.map(
+    ({ productId, quantity }) => `${quantity} × ${rows.get(productId)?.name ?? productId}`,
+  );
+  addToFeed('#orders', `${what.join(', ')}: ${money.format(total / 100)}`);
+}
+
+async function announce(event) {
+  event.preventDefault();
+  const { text } = event.target.elements;
+  const response = await fetch('broadcast', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ data: text.value }),
+  });
+  if (response.ok) text.value = '';
+}
+
+function addToFeed(selector, text) {
+  const item = document.createElement('li');
+  item.textContent = text;
+  const feed = document.querySelector(selector);
+  feed.prepend(item);
+  if (selector === '#orders') document.querySelector('#no-orders').hidden = true;
+  while (feed.children.length > MAX_FEED) feed.lastElementChild.remove();
+}
+
+/** `crypto.randomUUID` is there on https and localhost only, and the page may be looked at from elsewhere. */
+function newKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+    byte.toString(16).padStart(2, '0'),
+  ).join('');
+}
