@@ -7,6 +7,8 @@ export interface Proxy {
   cutOnReply(): void;
   /** Nothing goes through any more, and connections stay open. */
   silence(): void;
+  /** Cuts all connections, and refuses new ones. */
+  cut(): void;
   heal(): void;
   /** Where new connections lead from now on. */
   redirect(port: number): void;
@@ -15,9 +17,13 @@ export interface Proxy {
 
 export async function startProxy(port: number): Promise<Proxy> {
   let targetPort = port;
-  let mode: 'pass' | 'cut' | 'silent' = 'pass';
+  let mode: 'pass' | 'cut' | 'silent' | 'refuse' = 'pass';
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
+    if (mode === 'refuse') {
+      client.destroy();
+      return;
+    }
     const target = connect(targetPort, '127.0.0.1');
     for (const socket of [client, target]) {
       sockets.add(socket);
@@ -44,6 +50,10 @@ export async function startProxy(port: number): Promise<Proxy> {
     },
     silence: () => {
       mode = 'silent';
+    },
+    cut: () => {
+      mode = 'refuse';
+      for (const socket of sockets) socket.destroy();
     },
     heal: () => {
       mode = 'pass';
