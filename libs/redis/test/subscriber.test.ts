@@ -117,8 +117,8 @@ describe('subscribe', () => {
       },
     );
     await server.freeze();
-    // The next sign of life is due after 5 s.
-    await new Promise((resolve) => setTimeout(resolve, 5500));
+    // The next sign of life is due after 2 s.
+    await new Promise((resolve) => setTimeout(resolve, 2500));
     await server.unfreeze();
     await eventually(() => expect(subscribed).toBe(2));
     await own.close();
