@@ -103,7 +103,7 @@ describe('RedisBackplane', () => {
   it('misses nothing and gives nothing twice when its link is cut while others publish', async () => {
     const [a, b] = [await instance('a', direct), await instance('b', behind)];
     const topics = ['t:1', 't:2', 't:3', 't:4'];
-    await Promise.all(topics.map((topic) => b.backplane.join(topic)));
+    await Promise.all(topics.map(async (topic) => b.backplane.join(topic)));
     expect(b.backplane.state.status).toBe('up');
     const others = publishing(a, topics);
     await eventually(() => others.count > 20);

@@ -83,7 +83,7 @@ describe.each([false, true])('RedisBackplane, sharded: %s', (sharded) => {
   it('keeps the order of what is not awaited, in many topics at once', async () => {
     const [a, b] = [await instance('a', { sharded }), await instance('b', { sharded })];
     const topics = Array.from({ length: 20 }, (_, i) => `order:${sharded}:${i}`);
-    await Promise.all(topics.map((topic) => b.backplane.join(topic)));
+    await Promise.all(topics.map(async (topic) => b.backplane.join(topic)));
     const numbers = Array.from({ length: 200 }, (_, i) => String(i));
     await Promise.all(
       numbers.flatMap((n) =>
@@ -115,7 +115,7 @@ describe.each([false, true])('RedisBackplane, sharded: %s', (sharded) => {
     const topics = ['a:b', 'a', 'a:*', '*', '{}', '{a}', 'a{}', '🙂', '🙃', 'head:a', ':'].map(
       (name) => `${name}${sharded ? '' : ' '}`,
     );
-    await Promise.all(topics.map((topic) => b.backplane.join(topic)));
+    await Promise.all(topics.map(async (topic) => b.backplane.join(topic)));
     for (const topic of topics) {
       expect(await a.backplane.publish(text(topic, topic), KEEP)).toMatchObject({ offset: 1 });
       await a.backplane.publish(text(topic, `plain ${topic}`));

@@ -139,7 +139,7 @@ describe('sharded subscriptions on a cluster', () => {
     for (const master of new Set(channels.map(masterUrl))) {
       await onNode(master, (client) => client.call('CLIENT', 'KILL', 'TYPE', 'pubsub'));
     }
-    await eventually(() => all.every(({ lost, subscribed }) => lost === 1 && subscribed === 2));
+    await eventually(() => expect(all).toMatchObject(channels.map(() => ({ lost: 1, subscribed: 2 }))));
     for (const [i, channel] of channels.entries()) await reaches(all[i]!, channel, 'again');
     await Promise.all(all.map(({ subscription }) => subscription.unsubscribe()));
   });
