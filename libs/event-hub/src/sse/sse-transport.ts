@@ -12,7 +12,6 @@ const DRAIN_MS = 2000;
 export class SseTransport implements ChannelTransport {
   /** What came before the client was told where it begins. */
   private early: Frame[] | undefined = [];
-  private earlyBytes = 0;
   private waiting = 0;
   private waitingBytes = 0;
   private lastId = '';
@@ -35,18 +34,17 @@ export class SseTransport implements ChannelTransport {
 
   send(frame: Frame): boolean {
     if (this.isEnding || this.subscriber.closed) return false;
-    const size = frame.data.length;
-    const buffered = this.waitingBytes + this.earlyBytes;
-    if (buffered > 0 && buffered + size > this.maxBuffered) {
+    if (this.early !== undefined) {
+      // Without a limit: most of it is what the hub has read from the history to send it here, and a client that is
+      // cut off before it has got any of it would be cut off again.
+      this.early.push(frame);
+      return true;
+    }
+    if (this.waitingBytes > 0 && this.waitingBytes + frame.data.length > this.maxBuffered) {
       this.fail();
       return false;
     }
-    if (this.early === undefined) {
-      this.emitFrame(frame);
-    } else {
-      this.early.push(frame);
-      this.earlyBytes += size;
-    }
+    this.emitFrame(frame);
     return true;
   }
 
@@ -78,7 +76,6 @@ export class SseTransport implements ChannelTransport {
   private emitFrame(frame: Frame): void {
     const { data, binary, topic, eventId, payload } = frame;
     if (eventId !== undefined) this.lastId = eventId;
-    this.earlyBytes = 0;
     const id = this.lastId;
     if (binary) {
       this.emit({ type: topic, id, data: JSON.stringify({ base64: data.toString('base64') }) });

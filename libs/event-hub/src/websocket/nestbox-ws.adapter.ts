@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { getChannelsToken, type ChannelService, type LocalChannel } from '@nestbox/channels';
 import { ClosedError, InvalidArgumentError, TimeoutError, messageOf } from '@nestbox/core';
@@ -54,6 +54,8 @@ export class NestboxWsAdapter extends WsAdapter {
     private readonly options: NestboxWsAdapterOptions = {},
   ) {
     super(app, { messageParser: options.messageParser });
+    // Each connection that is being decided about listens.
+    setMaxListeners(0, this.closing.signal);
     this.settings = settingsOf(options);
     this.handshake = new Handshake(options, this.closing.signal, this.logger);
     const { heartbeat } = this.settings;

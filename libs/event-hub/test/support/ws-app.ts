@@ -1,43 +1,21 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { ChannelService, MemoryBackplane, MemoryChannelStore, type ChannelStore } from '@nestbox/channels';
+import { ChannelModule, ChannelService, MemoryChannelStore } from '@nestbox/channels';
 import {
+  EventHubModule,
   EventHubService,
-  MemoryEventHubStore,
   NestboxWsAdapter,
   type NestboxWsAdapterOptions,
 } from '@nestbox/event-hub';
-import {
-  Injectable,
-  type BeforeApplicationShutdown,
-  type INestApplication,
-  type ModuleMetadata,
-  type OnApplicationShutdown,
-} from '@nestjs/common';
+import type { INestApplication, ModuleMetadata } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { WebSocket, type ClientOptions } from 'ws';
 
-/** Ends what the modules would end, in the same hooks. */
-@Injectable()
-class Ending implements BeforeApplicationShutdown, OnApplicationShutdown {
-  constructor(
-    private readonly channels: ChannelService,
-    private readonly hub: EventHubService,
-  ) {}
-
-  async beforeApplicationShutdown(): Promise<void> {
-    await this.channels.drain();
-  }
-
-  async onApplicationShutdown(): Promise<void> {
-    await this.hub.close();
-    await this.channels.close();
-  }
-}
-
 export interface WsAppOptions extends ModuleMetadata {
   adapter?: NestboxWsAdapterOptions;
-  store?: ChannelStore;
+  /** Where the channels are. Default: in memory. */
+  store?: MemoryChannelStore | 'redis';
+  keyPrefix?: string;
 }
 
 /** An application on a real port, with its channels in memory, and clients of it. */
@@ -51,21 +29,21 @@ export class WsApp {
     readonly hub: EventHubService,
   ) {}
 
-  static async start({ adapter, store, providers = [], ...metadata }: WsAppOptions): Promise<WsApp> {
-    const channelStore = store ?? new MemoryChannelStore();
-    const channels = new ChannelService({ store: channelStore, backplane: new MemoryBackplane() });
-    const hub = new EventHubService({
-      store: new MemoryEventHubStore(),
-      backplane: new MemoryBackplane(),
-      channels,
-      topics: { 'kept.**': { history: { size: 100, ttl: '1m' } } },
-    });
+  static async start({
+    adapter,
+    store = new MemoryChannelStore(),
+    keyPrefix,
+    imports = [],
+    ...metadata
+  }: WsAppOptions): Promise<WsApp> {
+    const topics = { 'kept.**': { history: { size: 100, ttl: '1m' } } } as const;
     const moduleRef = await Test.createTestingModule({
-      providers: [
-        { provide: ChannelService, useValue: channels },
-        { provide: EventHubService, useValue: hub },
-        Ending,
-        ...providers,
+      imports: [
+        ...imports,
+        ChannelModule.forRoot(typeof store === 'string' ? { store, keyPrefix } : { store }),
+        EventHubModule.forRoot(
+          store === 'redis' ? { store, keyPrefix, topics } : { store: 'memory', topics },
+        ),
       ],
       ...metadata,
     }).compile();
@@ -73,7 +51,7 @@ export class WsApp {
     app.useWebSocketAdapter(new NestboxWsAdapter(app, adapter));
     await app.listen(0, '127.0.0.1');
     const { port } = app.getHttpServer().address() as AddressInfo;
-    return new WsApp(app, port, channels, hub);
+    return new WsApp(app, port, app.get(ChannelService), app.get(EventHubService));
   }
 
   client(path = '/ws', options: ClientOptions = {}, port = this.port): TestClient {
