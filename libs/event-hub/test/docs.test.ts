@@ -9,14 +9,17 @@ const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 
 /** What the examples take for granted. */
 const AT_HAND = `
-import type { EventHubService } from '@nestbox/event-hub';
+import { NestFactory } from '@nestjs/core';
+import { NestboxWsAdapter, type EventHubService } from '@nestbox/event-hub';
 declare const hub: EventHubService;
 declare const channelId: string;
 declare const senderId: string;
+declare class AppModule {}
+declare function sessionOf(token: string): Promise<{ userId: string } | undefined>;
 declare function report(topic: string, data: unknown): Promise<void>;
 `;
 
-describe('the examples in the README', () => {
+describe('the examples in the documentation', () => {
   let folder: string;
   beforeAll(async () => {
     // Inside the project, so that it finds its packages.
@@ -26,14 +29,16 @@ describe('the examples in the README', () => {
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
   it('are compiled without a complaint', async () => {
-    const text = await readFile(join(root, 'libs/event-hub/README.md'), 'utf8');
-    const blocks = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
-    expect(blocks.length).toBeGreaterThan(2);
-    for (const [i, code] of blocks.entries()) {
-      await writeFile(
-        join(folder, `example-${i}.ts`),
-        code.startsWith('import') ? code : `${AT_HAND}\nexport async function example() {\n${code}\n}\n`,
-      );
+    for (const file of ['libs/event-hub/README.md', 'docs/websockets.md']) {
+      const text = await readFile(join(root, file), 'utf8');
+      const blocks = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
+      expect(blocks.length).toBeGreaterThan(2);
+      for (const [i, code] of blocks.entries()) {
+        await writeFile(
+          join(folder, `${file.replaceAll(/\W/g, '-')}-${i}.ts`),
+          code.startsWith('import') ? code : `${AT_HAND}\nexport async function example() {\n${code}\n}\n`,
+        );
+      }
     }
     await writeFile(
       join(folder, 'tsconfig.json'),
@@ -41,6 +46,7 @@ describe('the examples in the README', () => {
         extends: join(root, 'tsconfig.json'),
         compilerOptions: {
           noUnusedLocals: false,
+          noUnusedParameters: false,
           types: ['node'],
           paths: { '@nestbox/*': [join(root, 'libs/*/src/index.ts')] },
         },
