@@ -223,6 +223,13 @@ describe('RedisBackplane', () => {
     await expect(backplane.join('late')).rejects.toBeInstanceOf(BackplaneError);
     proxy.heal();
     await eventually(() => backplane.join('late'));
+    // Nor as long as the subscription that it would share is lost.
+    proxy.cut();
+    await eventually(() => backplane.state.status === 'down');
+    backplane.leave('late');
+    await expect(backplane.join('late')).rejects.toBeInstanceOf(BackplaneError);
+    proxy.heal();
+    await eventually(() => backplane.join('late'));
   });
 
   it('goes on when a receiver throws', async () => {

@@ -15,7 +15,12 @@ interface Bucket {
   /** Whether it was confirmed once. */
   isKnown: boolean;
   isLive: boolean;
+  /** Those who joined while it was lost. */
+  waiting: (() => void)[];
 }
+
+/** How long a join waits for a subscription that is lost. */
+const BACK_WITHIN_MS = 1500;
 
 /** Somebody's use of a bucket. */
 export interface BucketHold {
@@ -51,7 +56,7 @@ export class BucketSubscriptions {
     bucket.users++;
     let isHeld = true;
     return {
-      ready: bucket.subscribed.then(() => undefined),
+      ready: bucket.subscribed.then(() => whenLive(bucket)),
       release: () => {
         if (!isHeld) return;
         isHeld = false;
@@ -72,6 +77,7 @@ export class BucketSubscriptions {
       subscribed: this.subscribe(number, () => bucket),
       isKnown: false,
       isLive: false,
+      waiting: [],
     };
     this.buckets.set(number, bucket);
     // Whoever asks meanwhile shares the failure; who asks later makes it be tried anew.
@@ -101,6 +107,7 @@ export class BucketSubscriptions {
           const isBack = bucket.isKnown;
           bucket.isKnown = true;
           bucket.isLive = true;
+          for (const wake of bucket.waiting.splice(0)) wake();
           if (!isOurs()) return;
           if (isBack) this.listener.onBack(number);
           this.listener.onChange();
@@ -114,6 +121,23 @@ export class BucketSubscriptions {
       },
     );
   }
+}
+
+/** Messages come only then; one that waits for long is told that they do not. */
+async function whenLive(bucket: Bucket): Promise<void> {
+  if (bucket.isLive) return;
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => {
+      bucket.waiting = bucket.waiting.filter((one) => one !== wake);
+      reject(new Error('the subscription to Redis is lost.'));
+    }, BACK_WITHIN_MS);
+    timer.unref();
+    const wake = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    bucket.waiting.push(wake);
+  });
 }
 
 async function end({ subscribed }: Bucket): Promise<void> {

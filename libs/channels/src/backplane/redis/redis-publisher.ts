@@ -72,7 +72,7 @@ export class RedisPublisher {
       }
       keys.push(this.keys.head(topic), this.keys.history(topic));
       const ttl = Math.max(1, Math.ceil(retention.ttlMs));
-      args.push(body, String(retention.size), String(ttl), randomBytes(9).toString('base64url'));
+      args.push(body, String(retention.size), String(ttl), randomBytes(6).toString('base64url'));
     }
     // On a cluster it is the keys that say where to run it, and there is at least one.
     const replies = (await this.script.run(keys, args)) as [epoch?: string, offset?: number][];

@@ -18,7 +18,14 @@ interface Join {
 }
 
 interface JoinedTopic extends Join {
+  bucket: number;
   hold: BucketHold;
+  sequencer: TopicSequencer;
+}
+
+/** A topic that is received since all are. */
+interface FollowedTopic {
+  bucket: number;
   sequencer: TopicSequencer;
 }
 
@@ -34,7 +41,7 @@ export class RedisReceiver {
   private readonly logger = new Logger('RedisBackplane');
   private readonly topics = new Map<string, JoinedTopic>();
   /** Topics with a history that came while all are joined, the one that was seen first before the others. */
-  private readonly followed = new Map<string, TopicSequencer>();
+  private readonly followed = new Map<string, FollowedTopic>();
   private readonly buckets: BucketSubscriptions;
   private readonly closing = new AbortController();
   private all: JoinedAll | undefined;
@@ -75,10 +82,11 @@ export class RedisReceiver {
       known.count++;
       return known.joining;
     }
-    const sequencer = this.followed.get(topic) ?? this.sequencer(topic);
+    const sequencer = this.followed.get(topic)?.sequencer ?? this.sequencer(topic);
     this.followed.delete(topic);
-    const hold = this.buckets.acquire(bucketOf(topic));
-    const joined: JoinedTopic = { count: 1, joining: undefined, hold, sequencer };
+    const bucket = bucketOf(topic);
+    const hold = this.buckets.acquire(bucket);
+    const joined: JoinedTopic = { count: 1, joining: undefined, bucket, hold, sequencer };
     this.topics.set(topic, joined);
     joined.joining = this.begin(topic, joined);
     return joined.joining;
@@ -117,7 +125,7 @@ export class RedisReceiver {
   async close(): Promise<void> {
     this.closing.abort();
     for (const { sequencer } of this.topics.values()) sequencer.close();
-    for (const sequencer of this.followed.values()) sequencer.close();
+    for (const { sequencer } of this.followed.values()) sequencer.close();
     this.topics.clear();
     this.followed.clear();
     await this.buckets.close();
@@ -152,7 +160,7 @@ export class RedisReceiver {
 
   private endAll(all: JoinedAll): void {
     this.all = undefined;
-    for (const sequencer of this.followed.values()) sequencer.close();
+    for (const { sequencer } of this.followed.values()) sequencer.close();
     this.followed.clear();
     for (const hold of all.holds) hold.release();
   }
@@ -169,13 +177,13 @@ export class RedisReceiver {
 
   private pass(message: BackplaneMessage): void {
     const { topic } = message;
-    const sequencer = this.topics.get(topic)?.sequencer ?? this.followed.get(topic);
+    const sequencer = this.topics.get(topic)?.sequencer ?? this.followed.get(topic)?.sequencer;
     if (sequencer === undefined) this.deliver(message);
     else sequencer.pass(message);
   }
 
   private sequencerFor({ topic, position }: PositionedMessage): TopicSequencer {
-    const known = this.topics.get(topic)?.sequencer ?? this.followed.get(topic);
+    const known = this.topics.get(topic)?.sequencer ?? this.followed.get(topic)?.sequencer;
     if (known !== undefined) return known;
     const sequencer = this.sequencer(topic);
     sequencer.start({ epoch: position.epoch, offset: position.offset - 1 });
@@ -184,10 +192,10 @@ export class RedisReceiver {
   }
 
   private follow(topic: string, sequencer: TopicSequencer): void {
-    this.followed.set(topic, sequencer);
+    this.followed.set(topic, { bucket: bucketOf(topic), sequencer });
     if (this.followed.size <= MAX_FOLLOWED) return;
     for (const [oldest, other] of this.followed) {
-      other.close();
+      other.sequencer.close();
       this.followed.delete(oldest);
       return;
     }
@@ -232,10 +240,8 @@ export class RedisReceiver {
   }
 
   private sequencersOf(bucket: number): TopicSequencer[] {
-    const joined = [...this.topics].map(([topic, { sequencer }]) => [topic, sequencer] as const);
-    return [...joined, ...this.followed].flatMap(([topic, sequencer]) =>
-      bucketOf(topic) === bucket ? [sequencer] : [],
-    );
+    const all = [...this.topics.values(), ...this.followed.values()];
+    return all.flatMap((one) => (one.bucket === bucket ? [one.sequencer] : []));
   }
 
   private async pause(attempt: number): Promise<void> {

@@ -17,8 +17,8 @@ end`;
  * Keeps and sends the messages of a bucket, in one frame.
  *
  * KEYS: for each message with a history its head and its list. ARGV: the command and the channel, then for each message
- * its body and, with a history, how many to keep, for how many ms, and the epoch if a new one begins; else three empty
- * ones. Returns for each message with a history epoch and offset, else an empty list.
+ * four: its body and, with a history, how many to keep, for how many ms, and what makes the epoch unique if a new one
+ * begins; else three empty ones. Returns for each message with a history epoch and offset, else an empty list.
  */
 export const PUBLISH = `${NOW}${TRIM}
 local records, replies = {}, {}
@@ -32,6 +32,7 @@ for arg = 3, #ARGV, 4 do
     if current then
       epoch = current
     else
+      epoch = string.format('%.0f', now) .. '-' .. epoch
       redis.call('DEL', list)
       redis.call('HSET', head, 'epoch', epoch)
     end

@@ -151,14 +151,25 @@ export class TopicSequencer {
     if (head === undefined) {
       // The history has expired. What it had last may have been missed; that is told with the next message.
       this.isUncertain ||= wasUncertain;
+      this.release([]);
       return;
     }
+    // Those that came since are perhaps of a newer epoch than what was read.
+    const isOther = ({ position }: PositionedMessage, i: number): boolean =>
+      page !== undefined && i >= before && position.epoch !== head.epoch;
+    const others = this.held.filter(isOther);
     let isMissed = false;
     if (head.epoch !== this.at.epoch) {
-      const isLeftOver = this.held.some(({ position }) => isAfter(position, this.at));
-      isMissed = this.at !== BEFORE_ALL && (wasUncertain || isLeftOver);
+      const { at } = this;
+      const isLeftOver = this.held.some(
+        (message, i) =>
+          !isOther(message, i) && message.position.epoch !== head.epoch && isLater(message.position, at),
+      );
+      isMissed = isLeftOver || (at !== BEFORE_ALL && wasUncertain);
       this.at = { epoch: head.epoch, offset: 0 };
-    } else if (page !== undefined && head.offset < this.at.offset) {
+    } else if (page === undefined) {
+      this.isUncertain ||= wasUncertain;
+    } else if (head.offset < this.at.offset) {
       // A failover has lost what was delivered already.
       isMissed = true;
       this.at = head;
@@ -169,7 +180,6 @@ export class TopicSequencer {
         messages.set(message.position.offset, message);
       }
     }
-    const others = this.held.filter(({ position }, i) => i >= before && position.epoch !== head.epoch);
     const lastRead = page?.messages.at(-1)?.position?.offset;
     const readUpTo = lastRead ?? head.offset;
     const rest = this.walk([...messages.values()], head, readUpTo, isMissed);
@@ -207,16 +217,28 @@ export class TopicSequencer {
     return [];
   }
 
+  /** Where the history was, as far as can be told by what came. */
   private newestHeld(): Position | undefined {
-    const epoch = this.held.at(-1)?.position.epoch;
-    if (epoch === undefined) return undefined;
-    const offsets = this.held.flatMap(({ position }) => (position.epoch === epoch ? [position.offset] : []));
-    return { epoch, offset: Math.max(...offsets) };
+    let newest: Position | undefined;
+    for (const { position } of this.held) {
+      if (isLater(position, newest ?? this.at)) newest = position;
+    }
+    return newest;
   }
 }
 
 function isAfter(position: Position, other: Position): boolean {
   return position.epoch === other.epoch && position.offset > other.offset;
+}
+
+/**
+ * Also across epochs, which begin with a time. Clocks may be set back, so this decides only where there is no history
+ * any more.
+ */
+function isLater(position: Position, other: Position): boolean {
+  const [a, b] = [position.epoch, other.epoch];
+  if (a === b) return position.offset > other.offset;
+  return a.length === b.length ? a > b : a.length > b.length;
 }
 
 function isPositioned(message: BackplaneMessage): message is PositionedMessage {
