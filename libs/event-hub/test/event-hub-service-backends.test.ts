@@ -187,7 +187,10 @@ describe('transactions of PostgreSQL', () => {
     }
     await one.postgres!.transaction(async () => {
       expect(await one.hub.publish('plain', 1)).toEqual({ local: 1 });
-      expect(await one.hub.publish('kept', 2, { history: HISTORY })).toMatchObject({ local: 1, offset: 1 });
+      expect(await one.hub.publish('kept', 2, { history: HISTORY })).toMatchObject({
+        local: 1,
+        offset: expect.any(Number),
+      });
       expect([near.frames, far.frames]).toEqual([[], []]);
     });
     const rolledBack = one.postgres!.transaction(async () => {
