@@ -55,14 +55,10 @@ export class LiveClient {
   async join(topic: string, since?: LiveMessage['data']): Promise<Joined> {
     const before = this.messages.length;
     this.send('join', { topic, since });
-    const answer = await eventually(
-      () =>
-        this.messages
-          .slice(before)
-          .find(({ event, data }) => event === 'joined' && (data as Joined).topic === topic),
-      { timeoutMs: 20_000 },
-    );
-    const joined = answer!.data as Joined;
+    const isAnswer = ({ event, data }: LiveMessage): boolean =>
+      event === 'joined' && (data as Joined).topic === topic;
+    await eventually(() => this.messages.slice(before).some(isAnswer), { timeoutMs: 20_000 });
+    const joined = this.messages.slice(before).find(isAnswer)!.data as Joined;
     this.channelId = joined.channelId;
     return joined;
   }
