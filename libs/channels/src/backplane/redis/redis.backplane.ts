@@ -54,6 +54,8 @@ export class RedisBackplane extends Backplane {
   private opened: Link | undefined;
   private opening: Promise<void> | undefined;
   private closing: Promise<void> | undefined;
+  /** What was joined before it was opened; undefined stands for all topics. */
+  private early: (string | undefined)[] = [];
 
   /** @param connection a Redis of @nestbox/redis, an ioredis client, a URL or options @throws InvalidArgumentError */
   constructor(
@@ -91,19 +93,21 @@ export class RedisBackplane extends Backplane {
 
   join(topic: string): Promise<void> | undefined {
     assertTopic(topic);
-    return this.ready(`join topic "${topic}"`).incoming.join(topic);
+    return this.begin(topic);
   }
 
   leave(topic: string): void {
-    this.opened?.incoming.leave(topic);
+    if (this.opened === undefined) this.forget(topic);
+    else this.opened.incoming.leave(topic);
   }
 
   joinAll(): Promise<void> | undefined {
-    return this.ready('join all topics').incoming.joinAll();
+    return this.begin(undefined);
   }
 
   leaveAll(): void {
-    this.opened?.incoming.leaveAll();
+    if (this.opened === undefined) this.forget(undefined);
+    else this.opened.incoming.leaveAll();
   }
 
   async publish(message: OutgoingMessage, retention?: Retention): Promise<Position | undefined> {
@@ -140,6 +144,23 @@ export class RedisBackplane extends Backplane {
     const operation = `read the history of topic "${topic}"`;
     const { histories } = this.ready(operation);
     return this.attempt(operation, () => histories.read(topic, since, limit));
+  }
+
+  /** @param topic undefined for all */
+  private begin(topic: string | undefined): Promise<void> | undefined {
+    if (this.closing !== undefined) throw new ClosedError('RedisBackplane');
+    if (this.opened === undefined) {
+      // `open` waits for it.
+      this.early.push(topic);
+      return undefined;
+    }
+    const { incoming } = this.opened;
+    return topic === undefined ? incoming.joinAll() : incoming.join(topic);
+  }
+
+  private forget(topic: string | undefined): void {
+    const i = this.early.indexOf(topic);
+    if (i >= 0) this.early.splice(i, 1);
   }
 
   private ready(operation: string): Link {
@@ -181,6 +202,17 @@ export class RedisBackplane extends Backplane {
     const histories = new RedisHistories(keys, commands, (definition) => own.script(definition));
     const incoming = new RedisReceiver(this.redis, keys, isSharded, nodeId, receiver, histories, this.link);
     this.opened = { nodeId, own, publisher, histories, incoming };
+    const early = this.early.splice(0);
+    try {
+      await Promise.all(early.map(async (topic) => this.begin(topic)));
+    } catch (error) {
+      this.opened = undefined;
+      this.early.unshift(...early);
+      await incoming.close();
+      own.client.disconnect();
+      await own.close();
+      throw error;
+    }
     this.link.open(
       () => incoming.figures,
       () => own.ping(),
