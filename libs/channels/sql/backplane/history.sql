@@ -28,11 +28,12 @@ begin
        from {{schema.name+_stream}} s
       where s.topic = of_topic and s.expires_at <= clock_timestamp() and s.position <= up_to)
   );
-  at := coalesce(
+  -- With a time to live that was shortened, the newest message may be deleted before older ones.
+  at := greatest(
+    history.floor,
     (select max(s.position)
        from {{schema.name+_stream}} s
-      where s.topic = of_topic and s.expires_at is not null and s.position <= up_to),
-    history.floor
+      where s.topic = of_topic and s.expires_at is not null and s.position <= up_to)
   );
   kept_in := history.epoch;
   content := convert_to(gone::text, 'UTF8');

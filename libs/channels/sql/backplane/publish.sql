@@ -12,6 +12,7 @@ language plpgsql volatile
 as $function$
 declare
   kept_topics text[];
+  held integer;
 begin
   if relaxed then
     perform set_config('synchronous_commit', 'off', true);
@@ -20,7 +21,7 @@ begin
   kept_topics := array(
     select distinct m.value ->> 'topic' from jsonb_array_elements(messages) as m (value) where m.value ? 'size'
   );
-  if cardinality(kept_topics) > 0 then
+  while cardinality(kept_topics) > 0 loop
     -- A row that is there already is written only when its limits have changed.
     perform 1
        from jsonb_array_elements(messages) as m (value)
@@ -32,8 +33,13 @@ begin
       perform {{schema.name+_keep}}(messages);
     end if;
     -- Holds the history: it must not end before these messages are in it.
-    perform 1 from {{schema.name+_topics}} t where t.topic = any (kept_topics) order by t.topic for key share;
-  end if;
+    select count(*) into held
+      from (
+        select from {{schema.name+_topics}} t where t.topic = any (kept_topics) order by t.topic for key share
+      ) rows_held;
+    -- One that ended while we waited for its row has to begin anew.
+    exit when held = cardinality(kept_topics);
+  end loop;
 
   return query
     with given as (

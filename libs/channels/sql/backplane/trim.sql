@@ -15,6 +15,7 @@ declare
   history {{schema.name+_topics}}%rowtype;
   before constant timestamptz := clock_timestamp() - keep_ms * interval '1 millisecond';
   bound bigint;
+  ended text[];
 begin
   if not pg_try_advisory_xact_lock({{schema.name+_stream:regclass}}::oid::integer, 0) then
     return 0;
@@ -57,19 +58,24 @@ begin
   )
   select count(*) into deleted from gone;
 
-  -- A history without messages has ended; a publisher who is about to go on with it holds its row.
+  -- A history without messages has ended. A publisher who is about to go on with it holds its row; one who has just
+  -- done so is seen by the second statement, whose snapshot is taken when the rows are ours.
+  ended := array(
+    select c.topic
+      from {{schema.name+_topics}} c
+     where c.floor > 0
+       and not exists (
+         select from {{schema.name+_stream}} s where s.topic = c.topic and s.expires_at is not null
+       )
+     order by c.topic
+     limit max_rows
+       for update skip locked
+  );
   delete from {{schema.name+_topics}} t
-   where t.topic in (
-     select c.topic
-       from {{schema.name+_topics}} c
-      where c.floor > 0
-        and not exists (
-          select from {{schema.name+_stream}} s where s.topic = c.topic and s.expires_at is not null
-        )
-      order by c.topic
-      limit max_rows
-        for update skip locked
-   );
+   where t.topic = any (ended)
+     and not exists (
+       select from {{schema.name+_stream}} s where s.topic = t.topic and s.expires_at is not null
+     );
   return deleted;
 end
 $function$;

@@ -22,6 +22,7 @@ export class PgReader {
   private readonly logger = new Logger('PgBackplane');
   private subscription: WakeupSubscription | undefined;
   private reading: Promise<void> | undefined;
+  private page: { promise: Promise<unknown>; since: number } | undefined;
   private cursor = 0n;
   /** Why reading fails, and since when; undefined while it works. */
   failure: { since: Date; reason: string } | undefined;
@@ -43,7 +44,15 @@ export class PgReader {
 
   /** A read under way may not know of a topic that was joined just now; undefined when there is none. */
   settled(): Promise<void> | undefined {
-    return this.reading?.catch(() => undefined);
+    return this.page?.promise.then(
+      () => undefined,
+      () => undefined,
+    );
+  }
+
+  /** For how long the database has not answered, in ms. */
+  get waitingMs(): number {
+    return this.page === undefined ? 0 : performance.now() - this.page.since;
   }
 
   /** Never rejects; a failure is logged once, and the next poll tries again. */
@@ -70,7 +79,9 @@ export class PgReader {
     const { stream, joins, nodeId } = this.options;
     for (let more = true; more && !this.isClosed;) {
       const topics = joins.wantsAll ? undefined : joins.names;
-      const { messages, reached, trimmed, isFull } = await stream.follow(this.cursor, nodeId, topics, BATCH);
+      const promise = stream.follow(this.cursor, nodeId, topics, BATCH);
+      this.page = { promise, since: performance.now() };
+      const { messages, reached, trimmed, isFull } = await promise.finally(() => (this.page = undefined));
       if (trimmed > this.cursor) await this.tellGaps();
       this.cursor = reached;
       for (const message of messages) this.hand(message);
@@ -90,7 +101,8 @@ export class PgReader {
   /** This instance was away for longer than messages are kept. */
   private async tellGaps(): Promise<void> {
     const { stream, joins, receiver } = this.options;
-    for (const { topic, head } of await stream.gaps(joins.names, this.cursor)) receiver.onGap(topic, head);
+    const topics = joins.wantsAll ? undefined : joins.names;
+    for (const { topic, head } of await stream.gaps(topics, this.cursor)) receiver.onGap(topic, head);
     this.failure ??= { since: new Date(), reason: 'messages were deleted before they were read' };
   }
 }

@@ -39,9 +39,9 @@ export class PgStream {
       from ${names.with('_history')}($1, $2::text::bigint, $3::integer)`;
     this.trimText = `select ${names.with('_trim')}($1::float8, $2::text[], $3::integer) as deleted`;
     this.gapsText = `select t.topic, t.epoch, t.floor::text as floor
-      from ${names.with('_topics')} t where t.topic = any ($1::text[]) and t.floor > $2::text::bigint`;
+      from ${names.with('_topics')} t where ($1::text[] is null or t.topic = any ($1::text[])) and t.floor > $2::text::bigint`;
     // As a reader without topics, who has not seen anything.
-    this.startText = `select at::text as at from ${names.with('_follow')}(0, '', '{}', 1)`;
+    this.startText = `select greatest(at, kept_in::bigint)::text as at from ${names.with('_follow')}(0, '', '{}', 1)`;
   }
 
   async publish(
@@ -87,7 +87,7 @@ export class PgStream {
       messages: rows.map((row) => toMessage(String(row['in_topic']), row)),
       reached: BigInt(String(last['at'])),
       trimmed: BigInt(String(last['kept_in'])),
-      isFull: rows.length === maxRows,
+      isFull: last['is_bytes'] === true,
     };
   }
 
@@ -105,9 +105,19 @@ export class PgStream {
     };
   }
 
-  /** Topics whose histories have lost something behind a position. */
-  async gaps(topics: readonly string[], after: bigint): Promise<{ topic: string; head: Position }[]> {
-    const rows = await this.postgres.query(this.gapsText, [textArray(topics), String(after)]);
+  /**
+   * Topics whose histories have lost something behind a position.
+   *
+   * @param topics undefined for every topic
+   */
+  async gaps(
+    topics: readonly string[] | undefined,
+    after: bigint,
+  ): Promise<{ topic: string; head: Position }[]> {
+    const rows = await this.postgres.query(this.gapsText, [
+      topics === undefined ? null : textArray(topics),
+      String(after),
+    ]);
     return rows.map(({ topic, epoch, floor }) => ({
       topic: String(topic),
       head: { epoch: String(epoch), offset: Number(floor) },

@@ -45,6 +45,8 @@ export interface PgBackplaneOptions {
 
 /** A lost LISTEN connection is made again within a moment; only then messages come late. */
 const LISTEN_GRACE_MS = 1000;
+/** A page of the stream takes some ms; a server that is silent for so long hangs. */
+const ANSWER_GRACE_MS = 2000;
 const DEFAULT_LIMIT = 1000;
 
 /**
@@ -104,6 +106,10 @@ export class PgBackplane extends Backplane {
     const { reader } = this;
     if (reader === undefined || this.lifecycle.isClosed) return { status: 'idle', since: this.openedAt };
     if (reader.failure !== undefined) return { status: 'down', ...reader.failure };
+    if (reader.waitingMs > ANSWER_GRACE_MS) {
+      const since = new Date(Date.now() - reader.waitingMs);
+      return { status: 'degraded', since, reason: 'the database does not answer' };
+    }
     const { status, since, reason } = this.postgres.listening;
     const isLate = status !== 'connected' && Date.now() - since.getTime() > LISTEN_GRACE_MS;
     if (!isLate) return { status: 'up', since: status === 'connected' ? since : this.openedAt };
