@@ -203,7 +203,7 @@ describe('in an application of Nest 11, as CommonJS, with the Redis driver alone
     app = await App.install('nest-11', {
       source: 'redis-app.ts',
       type: 'commonjs',
-      libs: ['@nestbox/core', '@nestbox/postgres', '@nestbox/redis', '@nestbox/kv'],
+      libs: ['@nestbox/core', '@nestbox/nest', '@nestbox/postgres', '@nestbox/redis', '@nestbox/kv'],
       dependencies: {
         '@nestjs/common': '^11.0.0',
         '@nestjs/core': '^11.0.0',

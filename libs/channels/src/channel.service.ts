@@ -23,6 +23,7 @@ import type {
 } from './channel.service.types.js';
 import type { ChannelStore } from './channel.store.js';
 import type { Frame } from './channel.transport.js';
+import { keepAlive } from './service/keep-alive.js';
 import { frameOf } from './service/frame-of.js';
 import { Listeners } from './service/listeners.js';
 import { LocalChannel, type ChannelOwner } from './service/local-channel.js';
@@ -33,9 +34,6 @@ import { Removals } from './service/removals.js';
 import { Routes } from './service/routes.js';
 
 const DEFAULT_MAX_PAYLOAD = 1024 * 1024;
-/** How often the store is told that the channels are in use, in ms. */
-const TOUCH_MS = 5 * 60_000;
-const TOUCH_BATCH = 1000;
 
 /**
  * The connections of this instance, and the way to those of others. It knows nothing of Nest; the module opens and
@@ -312,7 +310,7 @@ export class ChannelService<
     await this.store.init();
     await this.bus.open();
     await this.lease.start();
-    this.touching = setInterval(() => void this.touchAll(), TOUCH_MS).unref();
+    this.touching = keepAlive(this.store, () => [...this.local.keys()], this.logger);
   }
 
   private async shut(): Promise<void> {
@@ -348,15 +346,5 @@ export class ChannelService<
   private lose(): void {
     this.logger.warn(`The lease of this instance was lost; ${this.local.size} connections are closed.`);
     for (const channel of [...this.local.values()]) channel.close(1012, 'lease lost');
-  }
-
-  /** Never rejects. */
-  private async touchAll(): Promise<void> {
-    const ids = [...this.local.keys()];
-    try {
-      for (let i = 0; i < ids.length; i += TOUCH_BATCH) await this.store.touch(ids.slice(i, i + TOUCH_BATCH));
-    } catch (error) {
-      this.logger.warn(`Channels could not be touched: ${messageOf(error)}`);
-    }
   }
 }

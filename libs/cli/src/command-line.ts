@@ -7,15 +7,18 @@ export interface MigrateCommand {
   libs: readonly LibName[];
   /** Undefined where only SQL is printed. */
   url: string | undefined;
-  schema: string;
-  table: string;
+  /** Undefined for what each lib has by default. */
+  schema: string | undefined;
+  table: string | undefined;
+  stream: string | undefined;
   dryRun: boolean;
   json: boolean;
 }
 
-export type LibName = 'postgres' | 'kv';
+/** In the order in which they build on each other. */
+export const LIBS = ['postgres', 'kv', 'channels', 'event-hub', 'backplane'] as const;
 
-export const LIBS: readonly LibName[] = ['postgres', 'kv'];
+export type LibName = (typeof LIBS)[number];
 
 export const USAGE = `Usage: nestbox migrate <run | sql | status> [options]
 
@@ -24,10 +27,11 @@ export const USAGE = `Usage: nestbox migrate <run | sql | status> [options]
   status   print what is applied and what is pending; changes nothing
 
 Options:
-  --lib <name>       ${LIBS.join(' or ')}; default: all
+  --lib <name>       ${LIBS.join(', ')}; default: all
   --url <url>        the database; default: the environment variable DATABASE_URL
-  --schema <name>    of the key-value table; default: public
+  --schema <name>    default: public for kv, serverless for channels, event-hub and backplane
   --table <name>     the key-value table; default: kv_store
+  --stream <name>    the backplane's; default: those of the modules, channels and hub
   --dry-run          with run: say what would be applied, and change nothing
   --json             print JSON for programs
   --help             print this
@@ -59,8 +63,9 @@ export function parseCommandLine(args: readonly string[], env: NodeJS.ProcessEnv
     action,
     libs: libsOf(values.lib),
     url,
-    schema: values.schema ?? 'public',
-    table: values.table ?? 'kv_store',
+    schema: values.schema,
+    table: values.table,
+    stream: values.stream,
     dryRun: values['dry-run'] ?? false,
     json: values.json ?? false,
   };
@@ -76,6 +81,7 @@ function parse(args: readonly string[]) {
         url: { type: 'string' },
         schema: { type: 'string' },
         table: { type: 'string' },
+        stream: { type: 'string' },
         'dry-run': { type: 'boolean' },
         json: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },

@@ -1,3 +1,5 @@
+import { backplaneMigrations, channelMigrations } from '@nestbox/channels';
+import { eventHubMigrations } from '@nestbox/event-hub';
 import { kvMigrations } from '@nestbox/kv';
 import { Migrations, Postgres, type MigrationReport, type MigrationStatus } from '@nestbox/postgres';
 import type { LibName, MigrateCommand } from './command-line.js';
@@ -11,7 +13,7 @@ export async function migrate(command: MigrateCommand, output: Output): Promise<
   // Printing SQL connects to nothing, so that the URL does not matter.
   const postgres = new Postgres({ url: command.url ?? 'postgres://unused', options: { max: 1 } });
   try {
-    const all = command.libs.map((lib) => migrationsOf(lib, postgres, command));
+    const all = command.libs.flatMap((lib) => migrationsOf(lib, postgres, command));
     switch (command.action) {
       case 'sql':
         return await printSql(all, output);
@@ -25,19 +27,34 @@ export async function migrate(command: MigrateCommand, output: Output): Promise<
   }
 }
 
-function migrationsOf(lib: LibName, postgres: Postgres, { schema, table }: MigrateCommand): Migrations {
+/** The backplanes that ChannelModule and EventHubModule make. */
+const STREAMS = ['channels', 'hub'];
+
+function migrationsOf(
+  lib: LibName,
+  postgres: Postgres,
+  { schema, table, stream }: MigrateCommand,
+): Migrations[] {
   switch (lib) {
     case 'postgres':
-      return Migrations.ofFoundation(postgres);
+      return [Migrations.ofFoundation(postgres)];
     case 'kv':
-      return kvMigrations(postgres, { schema, tableName: table });
+      return [kvMigrations(postgres, { schema, tableName: table })];
+    case 'channels':
+      return [channelMigrations(postgres, { schema })];
+    case 'event-hub':
+      return [eventHubMigrations(postgres, { schema })];
+    case 'backplane': {
+      const names = stream === undefined ? STREAMS : [stream];
+      return names.map((name) => backplaneMigrations(postgres, { schema, name }));
+    }
   }
 }
 
 async function printSql(all: readonly Migrations[], output: Output): Promise<number> {
-  for (const migrations of all) {
-    // With several libs, the first one is the foundation of the others.
-    output.out(await migrations.sql({ foundation: all.length === 1 }));
+  for (const [i, migrations] of all.entries()) {
+    // What is printed for all libs begins with the foundation; of others the first brings it.
+    output.out(await migrations.sql({ foundation: i === 0 }));
   }
   return 0;
 }

@@ -51,7 +51,16 @@ describe('nestbox migrate', () => {
     expect(first).toMatchObject({ code: 0, error: '' });
     expect(first.out).toContain('kv on public.kv_store: applied 001_entries.sql');
     const second = await nestbox('migrate', 'run');
-    expect(second.out).toBe('postgres on nestbox: up to date\nkv on public.kv_store: up to date');
+    expect(second.out.split('\n')).toEqual(
+      [
+        'postgres on nestbox',
+        'kv on public.kv_store',
+        'channels on serverless',
+        'event-hub on serverless',
+        'backplane on serverless.channels',
+        'backplane on serverless.hub',
+      ].map((what) => `${what}: up to date`),
+    );
     expect(await nestbox('migrate', 'status')).toMatchObject({ code: 0 });
   });
 
@@ -77,6 +86,22 @@ describe('nestbox migrate', () => {
     }
   });
 
+  it('prints the SQL of all libs as one script', async () => {
+    const printed = await nestbox('migrate', 'sql', '--url=postgres://127.0.0.1:1/nowhere');
+    expect(printed.code).toBe(0);
+    const other = await testDatabase();
+    const target = new Postgres(other.url);
+    try {
+      await target.query(printed.out);
+      expect(await nestbox('migrate', 'status', '--url', other.url)).toMatchObject({ code: 0 });
+      const [row] = await target.query('select count(*)::int as channels from serverless.lambda_channels');
+      expect(row).toEqual({ channels: 0 });
+    } finally {
+      await target.close();
+      await other.drop();
+    }
+  });
+
   it('prints JSON for programs', async () => {
     const { out } = await nestbox('migrate', 'status', '--json', '--lib', 'kv');
     expect(JSON.parse(out)).toMatchObject([{ lib: 'kv', target: 'public.kv_store', pending: [] }]);
@@ -86,7 +111,10 @@ describe('nestbox migrate', () => {
     [['migrate'], 'nestbox migrate needs run, sql or status, not nothing'],
     [['migrate', 'up'], 'not "up"'],
     [['frobnicate'], 'unknown command "frobnicate"'],
-    [['migrate', 'run', '--lib', 'nope'], 'unknown lib "nope"; known are: postgres, kv'],
+    [
+      ['migrate', 'run', '--lib', 'nope'],
+      'unknown lib "nope"; known are: postgres, kv, channels, event-hub, backplane',
+    ],
     [['migrate', 'run', '--no-such-option'], '--no-such-option'],
     [['migrate', 'sql', '--dry-run'], '--dry-run goes with migrate run'],
   ])('refuses %j with one line and exit code 2', async (args, problem) => {

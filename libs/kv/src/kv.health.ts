@@ -1,10 +1,5 @@
-import {
-  TimeoutError,
-  UnsupportedOperationError,
-  messageOf,
-  parseDuration,
-  type Duration,
-} from '@nestbox/core';
+import type { Duration } from '@nestbox/core';
+import { reportHealth } from '@nestbox/nest';
 import { Inject, Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import type { HealthIndicatorResult } from '@nestjs/terminus';
@@ -32,43 +27,16 @@ export class KvHealthIndicator {
    */
   async isHealthy<const Key extends string = 'kv'>(
     key: Key = 'kv' as Key,
-    { name, timeout = 1000 }: KvHealthOptions = {},
+    { name, timeout }: KvHealthOptions = {},
   ): Promise<HealthIndicatorResult<Key>> {
-    const timeoutMs = parseDuration(timeout, 'timeout');
-    const { HealthIndicatorService } = await loadTerminus();
-    const indicator = new HealthIndicatorService().check(key);
     const store: KeyValueStore = this.moduleRef.get(getKvToken(name), { strict: false });
     const { backend } = store.getAdapter();
-    try {
-      const latencyMs = await within(store.ping(), timeoutMs, `The key-value store on ${backend}`);
-      return indicator.up({ backend, latencyMs: Math.round(latencyMs * 100) / 100 });
-    } catch (error) {
-      return indicator.down({ backend, message: messageOf(error) });
-    }
-  }
-}
-
-async function within<R>(promise: Promise<R>, timeoutMs: number, what: string): Promise<R> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new TimeoutError(what, timeoutMs)), timeoutMs);
-  });
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Terminus is optional: loaded when the first check is made, not with this module. */
-async function loadTerminus(): Promise<typeof import('@nestjs/terminus')> {
-  try {
-    return await import('@nestjs/terminus');
-  } catch (error) {
-    throw new UnsupportedOperationError(
-      'A health check',
-      'an application without Terminus',
-      `Run npm install @nestjs/terminus (${messageOf(error)}).`,
-    );
+    return reportHealth({
+      key,
+      what: `The key-value store on ${backend}`,
+      timeout,
+      figures: { backend },
+      probe: async () => ({ figures: { latencyMs: Math.round((await store.ping()) * 100) / 100 } }),
+    });
   }
 }

@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import type { HealthIndicatorResult } from '@nestjs/terminus';
-import { messageOf, parseDuration, type Duration } from '@nestbox/core';
-import { MissingDriverError } from './postgres.errors.js';
+import type { Duration } from '@nestbox/core';
+import { reportHealth } from '@nestbox/nest';
 import type { Postgres } from './postgres.js';
 import { getPostgresToken } from './postgres.tokens.js';
 
@@ -24,55 +24,37 @@ export class PostgresHealthIndicator {
 
   /**
    * @param key what to call the database in the report
-   * @throws MissingDriverError when @nestjs/terminus is not installed
+   * @throws UnsupportedOperationError when @nestjs/terminus is not installed
    */
   async isHealthy<const Key extends string = 'postgres'>(
     key: Key = 'postgres' as Key,
-    { name, timeout = 1000 }: PostgresHealthOptions = {},
+    { name, timeout }: PostgresHealthOptions = {},
   ): Promise<HealthIndicatorResult<Key>> {
-    const timeoutMs = parseDuration(timeout, 'timeout');
-    const { HealthIndicatorService } = await loadTerminus();
-    const indicator = new HealthIndicatorService().check(key);
     const postgres: Postgres = this.moduleRef.get(getPostgresToken(name), { strict: false });
-    let latencyMs: number;
-    try {
-      latencyMs = round(await postgres.ping(timeoutMs));
-    } catch (error) {
-      return indicator.down({ message: messageOf(error) });
-    }
-    const { status, since, reason } = postgres.listening;
-    const ageMs = Date.now() - since.getTime();
-    const figures = {
-      latencyMs,
-      pool: postgres.poolFigures,
-      listen: { status, ageMs, ...(reason && { reason }) },
-    };
-    const isDown = status === 'reconnecting' && ageMs > LISTEN_GRACE_MS;
-    if (!isDown) return indicator.up(figures);
-    const data = { message: `LISTEN is down: ${reason ?? 'not connected yet'}`, ...figures };
-    // Terminus 11 knows no `degraded`.
-    return 'degraded' in indicator ? indicator.degraded(data) : up(indicator, data);
+    return reportHealth({
+      key,
+      what: 'PostgreSQL',
+      timeout,
+      probe: async (timeoutMs) => {
+        const latencyMs = round(await postgres.ping(timeoutMs));
+        const { status, since, reason } = postgres.listening;
+        const ageMs = Date.now() - since.getTime();
+        const isDown = status === 'reconnecting' && ageMs > LISTEN_GRACE_MS;
+        return {
+          problem: isDown ? `LISTEN is down: ${reason ?? 'not connected yet'}` : undefined,
+          figures: {
+            latencyMs,
+            pool: postgres.poolFigures,
+            listen: { status, ageMs, ...(reason && { reason }) },
+          },
+        };
+      },
+    });
   }
 }
 
 /** To open the LISTEN connection takes a moment. */
 const LISTEN_GRACE_MS = 2_000;
-
-function up<Result>(
-  indicator: { up(data: Record<string, unknown>): Result },
-  data: Record<string, unknown>,
-): Result {
-  return indicator.up(data);
-}
-
-/** Terminus is optional: loaded when the first check is made, not with this module. */
-async function loadTerminus(): Promise<typeof import('@nestjs/terminus')> {
-  try {
-    return await import('@nestjs/terminus');
-  } catch (error) {
-    throw new MissingDriverError('@nestjs/terminus', 'npm install @nestjs/terminus', { cause: error });
-  }
-}
 
 function round(ms: number): number {
   return Math.round(ms * 100) / 100;

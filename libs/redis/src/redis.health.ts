@@ -1,8 +1,8 @@
-import { messageOf, parseDuration, type Duration } from '@nestbox/core';
+import type { Duration } from '@nestbox/core';
+import { reportHealth } from '@nestbox/nest';
 import { Inject, Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import type { HealthIndicatorResult } from '@nestjs/terminus';
-import { MissingDriverError } from './redis.errors.js';
 import { checkHealth } from './redis.health-check.js';
 import type { Redis } from './redis.js';
 import { getRedisToken } from './redis.tokens.js';
@@ -25,40 +25,21 @@ export class RedisHealthIndicator {
 
   /**
    * @param key what to call Redis in the report
-   * @throws MissingDriverError when @nestjs/terminus is not installed
+   * @throws UnsupportedOperationError when @nestjs/terminus is not installed
    */
   async isHealthy<const Key extends string = 'redis'>(
     key: Key = 'redis' as Key,
-    { name, timeout = 1000 }: RedisHealthOptions = {},
+    { name, timeout }: RedisHealthOptions = {},
   ): Promise<HealthIndicatorResult<Key>> {
-    const timeoutMs = parseDuration(timeout, 'timeout');
-    const { HealthIndicatorService } = await loadTerminus();
-    const indicator = new HealthIndicatorService().check(key);
     const redis: Redis = this.moduleRef.get(getRedisToken(name), { strict: false });
-    try {
-      const { problem, figures } = await checkHealth(redis, timeoutMs);
-      if (problem === undefined) return indicator.up(figures);
-      const data = { message: `Redis (${redis.server}) ${problem}.`, ...figures };
-      // Terminus 11 knows no `degraded`.
-      return 'degraded' in indicator ? indicator.degraded(data) : up(indicator, data);
-    } catch (error) {
-      return indicator.down({ message: messageOf(error) });
-    }
-  }
-}
-
-function up<Result>(
-  indicator: { up(data: Record<string, unknown>): Result },
-  data: Record<string, unknown>,
-): Result {
-  return indicator.up(data);
-}
-
-/** Terminus is optional: loaded when the first check is made, not with this module. */
-async function loadTerminus(): Promise<typeof import('@nestjs/terminus')> {
-  try {
-    return await import('@nestjs/terminus');
-  } catch (error) {
-    throw new MissingDriverError('@nestjs/terminus', 'npm install @nestjs/terminus', { cause: error });
+    return reportHealth({
+      key,
+      what: `Redis (${redis.server})`,
+      timeout,
+      probe: async (timeoutMs) => {
+        const { problem, figures } = await checkHealth(redis, timeoutMs);
+        return { problem: problem && `Redis (${redis.server}) ${problem}.`, figures };
+      },
+    });
   }
 }

@@ -38,6 +38,9 @@ begin
       dead_node := candidate;
       removed := null;
       return next;
+    else
+      -- Some of its channels are gone, so a sign of life comes too late for it.
+      update {{schema}}.lambda_channel_nodes n set expires_at = '-infinity' where n.node_id = candidate;
     end if;
   end loop;
 end

@@ -5,6 +5,7 @@ import {
   Lifecycle,
   OverloadedError,
   assertName,
+  compareUtf8,
   parseDuration,
   type Duration,
   type JsonObject,
@@ -246,15 +247,22 @@ export class PgChannelStore<
 
   /** In the order of the ids, so that two who take the same rows do not wait for each other in a circle. */
   private async inBatches(ids: readonly string[], fn: (some: string[]) => Promise<unknown>): Promise<void> {
-    for (let i = 0; i < ids.length; i += BATCH) await fn(ids.slice(i, i + BATCH));
+    const sorted = ids.toSorted(compareUtf8);
+    for (let i = 0; i < sorted.length; i += BATCH) await fn(sorted.slice(i, i + BATCH));
   }
 
+  /** What was removed is told even when a later batch fails, which the next call goes on with. */
   private async untilDone<T>(next: () => Promise<T[]>): Promise<T[]> {
     const all: T[] = [];
     for (;;) {
-      const some = await next();
-      all.push(...some);
-      if (some.length < BATCH) return all;
+      try {
+        const some = await next();
+        all.push(...some);
+        if (some.length < BATCH) return all;
+      } catch (error) {
+        if (all.length === 0 || this.postgres.currentTransaction !== undefined) throw error;
+        return all;
+      }
     }
   }
 
