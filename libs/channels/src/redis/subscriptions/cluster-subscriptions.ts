@@ -45,9 +45,9 @@ export class ClusterSubscriptions implements RedisSubscriptions {
 
   leave(topic: string, channelId: string): Promise<boolean> {
     return this.exclusively(channelId, async () => {
-      const left = await this.leaveTopic(topic, channelId);
+      await this.leaveTopic(topic, channelId);
       const had = await this.commands.command('SREM', this.keys.subs(channelId), topic);
-      return left || Number(had) === 1;
+      return Number(had) === 1;
     });
   }
 
