@@ -100,9 +100,9 @@ const commands = [
   }),
   command('read all', async (model, store, own) => {
     const found = await store.getChannels(IDS.map(own));
-    const expected = [...model.entries].map(([key, { nodeId: _, ...entry }]) => [
+    const expected = [...model.entries].map(([key, { channelName, openingData, session }]) => [
       own(key),
-      { channelId: own(key), ...entry },
+      { channelId: own(key), channelName, openingData, session },
     ]);
     expect(Object.fromEntries(found)).toEqual(Object.fromEntries(expected));
     const owners = await store.locate(IDS.map(own));
