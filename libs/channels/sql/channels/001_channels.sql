@@ -20,7 +20,19 @@ alter table {{schema}}.lambda_channels
 create index if not exists lambda_channels_node on {{schema}}.lambda_channels (node_id, channel_id) where node_id is not null;
 create index if not exists lambda_channels_user on {{schema}}.lambda_channels (user_id) where user_id is not null;
 create index if not exists lambda_channels_name on {{schema}}.lambda_channels (channel_name, channel_id);
-create index if not exists lambda_channels_last_interaction on {{schema}}.lambda_channels (last_interaction);
+alter table {{schema}}.lambda_channels set (fillfactor = 80);
+
+-- From PostgreSQL 16 on, a BRIN index lets updates stay in their page (HOT) although most of them change the column.
+do $do$
+begin
+  if current_setting('server_version_num')::integer >= 160000 then
+    create index if not exists lambda_channels_last_interaction on {{schema}}.lambda_channels
+      using brin (last_interaction) with (pages_per_range = 32, autosummarize = on);
+  else
+    create index if not exists lambda_channels_last_interaction on {{schema}}.lambda_channels (last_interaction);
+  end if;
+end
+$do$;
 
 -- The instances that hold connections, and until when they are taken for alive.
 create table {{schema}}.lambda_channel_nodes (

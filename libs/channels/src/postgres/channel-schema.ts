@@ -13,8 +13,10 @@ export function channelMigrations(
   { schema = 'serverless' }: { schema?: string } = {},
 ): Migrations {
   assertIdentifier(schema, 'schema');
-  // The name also stands inside function bodies, which end with this.
-  if (schema.includes('$function$')) throw new InvalidArgumentError('schema', 'must not contain $function$.');
+  // The name also stands inside function bodies, which end with these.
+  if (/\$(function|do)\$/.test(schema)) {
+    throw new InvalidArgumentError('schema', 'must not contain $function$ or $do$.');
+  }
   return new Migrations(postgres, {
     lib: 'channels',
     target: schema,
