@@ -161,11 +161,10 @@ export class ClusterSubscriptions implements RedisSubscriptions {
     return Number(await this.commands.command('EXISTS', this.keys.topic(topic))) === 1;
   }
 
-  private async leaveTopic(topic: string, channelId: string): Promise<boolean> {
+  private async leaveTopic(topic: string, channelId: string): Promise<void> {
     const key = this.keys.topic(topic);
-    const [left, others] = await this.commands.run<[unknown, unknown]>(TAKE_MEMBER_LUA, [key], channelId);
+    const [, others] = await this.commands.run<[unknown, unknown]>(TAKE_MEMBER_LUA, [key], channelId);
     if (Number(others) === 0) await this.unlist(topic);
-    return Number(left) === 1;
   }
 
   private async enlist(topic: string): Promise<void> {
