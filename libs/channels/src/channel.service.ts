@@ -81,7 +81,7 @@ export class ChannelService<
     this.store = store;
     this.backplane = backplane;
     this.maxPayload = maxPayload;
-    this.removals = new Removals(store, logger);
+    this.removals = new Removals(store, nodeId, logger);
     this.bus = new NodeBus(
       backplane,
       nodeId,
@@ -145,7 +145,7 @@ export class ChannelService<
   /** Ends all connections with 1001, and removes their channels. */
   async drain(): Promise<void> {
     this.stopOpening();
-    for (const channel of [...this.local.values()]) channel.close(1001, 'going away');
+    for (const channel of Array.from(this.local.values())) channel.close(1001, 'going away');
     await this.removals.flush();
   }
 
@@ -180,14 +180,7 @@ export class ChannelService<
         await store.addChannel({ channelId, channelName, openingData, nodeId });
         if (session !== undefined) await store.setUserSession(channelId, session);
         const current = session === undefined ? before : session;
-        const channel = new LocalChannel(
-          channelId,
-          channelName,
-          openingData,
-          current,
-          transport,
-          this.owner,
-        ) as LocalChannel<Opening, Session>;
+        const channel = new LocalChannel(channelId, channelName, openingData, current, transport, this.owner);
         this.local.set(channelId, channel);
         // Drained meanwhile: it must not be the one that stays.
         if (this.isDraining) channel.close(1001, 'going away');
@@ -345,6 +338,6 @@ export class ChannelService<
   /** Others have removed what this instance held, so whoever is connected has to come back. */
   private lose(): void {
     this.logger.warn(`The lease of this instance was lost; ${this.local.size} connections are closed.`);
-    for (const channel of [...this.local.values()]) channel.close(1012, 'lease lost');
+    for (const channel of Array.from(this.local.values())) channel.close(1012, 'lease lost');
   }
 }

@@ -45,11 +45,11 @@ describe.each<Backend>(['memory', 'postgres', 'redis'])('Two instances on %s', (
     const users = await Promise.all([connect(one), connect(two), connect(two)]);
     const userId = `user ${++ids}`;
     for (const { channel } of users.slice(0, 2)) await channel.setSession({ userId, roles: ['a'] });
-    expect(users[0]!.channel.session).toEqual({ userId, roles: ['a'] });
+    expect(users[0].channel.session).toEqual({ userId, roles: ['a'] });
     expect(await one.sendToUser(userId, { news: true })).toBe(2);
-    await eventually(() => users[1]!.transport.frames.length === 1);
+    await eventually(() => users[1].transport.frames.length === 1);
     expect(users.map(({ transport }) => transport.texts)).toEqual([[{ news: true }], [{ news: true }], []]);
-    await two.setSession(users[0]!.id, null);
+    await two.setSession(users[0].id, null);
     expect(await one.sendToUser(userId, 'again')).toBe(1);
     await expect(one.setSession('nobody', {})).rejects.toThrow(ChannelNotFoundError);
   });
@@ -113,7 +113,7 @@ describe.each<Backend>(['memory', 'postgres', 'redis'])('Two instances on %s', (
     expect(await one.relay(id, 'unknown kind', 2)).toBe('local');
     expect(await one.relay('nobody', 'test', 2)).toBe('gone');
     await eventually(() => got.length === 2);
-    expect(new Set(got.map((one) => JSON.stringify(one)))).toEqual(
+    expect(new Set(got.map((relayed) => JSON.stringify(relayed)))).toEqual(
       new Set([JSON.stringify([id, { a: 1 }]), JSON.stringify([id, 2])]),
     );
     expect(() => one.onRelay('test', () => undefined)).toThrow(InvalidArgumentError);

@@ -67,7 +67,7 @@ describe('EventHubModule', () => {
       imports: [ChannelModule.forRoot({ store: 'memory' }), EventHubModule.forRoot({ store: 'memory' })],
     }).compile();
     await app.close();
-    await app.close();
+    await expect(app.close()).resolves.toBeUndefined();
   });
 
   it('takes a store and a backplane of your own, and closes them unless it is told not to', async () => {

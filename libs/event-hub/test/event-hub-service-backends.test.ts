@@ -143,7 +143,7 @@ describe.each<Backend>(['memory', 'redis', 'postgres'])('three instances on %s',
       await instances[2]!.hub.publish('remote', 1);
       expect(client.data()).not.toEqual([]);
     });
-    await client.channel.close();
+    client.channel.close();
     await eventually(async () => expect(await instances[0]!.hub.presence('remote')).toEqual([]));
     await eventually(async () => expect(await instances[0]!.hub.presenceCount('remote')).toBe(0));
     expect(await instances[1]!.hub.publish('remote', 2)).toEqual({ local: 0 });
@@ -201,7 +201,7 @@ describe('transactions of PostgreSQL', () => {
     await expect(rolledBack).rejects.toThrow('no');
     await one.hub.publish('plain', 3);
     for (const client of [near, far]) {
-      await eventually(() => expect(client.data().toSorted()).toEqual([1, 2, 3]));
+      await eventually(() => expect(new Set(client.data())).toEqual(new Set([1, 2, 3])));
     }
     expect((await two.hub.history('kept')).map(({ data }) => data)).toEqual([2]);
     await hubs.close();

@@ -58,7 +58,7 @@ export class LocalChannel<Opening extends JsonObject = JsonObject, Session exten
     } catch (error) {
       this.owner.onTransportError(this.id, error);
     }
-    this.owner.onEnd(this as LocalChannel<JsonObject, Session>);
+    this.owner.onEnd(this);
   }
 
   /** Hands a frame to the transport; one that does not take it, or throws, is closed. Never throws. @internal */

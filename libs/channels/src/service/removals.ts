@@ -15,6 +15,7 @@ export class Removals {
 
   constructor(
     private readonly store: ChannelStore,
+    private readonly nodeId: string,
     private readonly logger: Logger,
   ) {}
 
@@ -43,7 +44,7 @@ export class Removals {
       for (const id of ids) this.pending.delete(id);
       this.flight = new Set(ids);
       try {
-        await this.store.removeChannels(ids);
+        await this.removeOwn(ids);
         attempt = 1;
       } catch (error) {
         if (attempt === 1) this.logger.warn(`Channels could not be removed yet: ${messageOf(error)}`);
@@ -58,5 +59,11 @@ export class Removals {
       }
     }
     this.running = undefined;
+  }
+
+  /** Those that have come back at another instance meanwhile are not ours any more. */
+  private async removeOwn(ids: readonly string[]): Promise<void> {
+    const owners = await this.store.locate(ids);
+    await this.store.removeChannels(ids.filter((id) => owners.get(id) === this.nodeId));
   }
 }
