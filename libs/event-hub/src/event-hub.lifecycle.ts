@@ -1,15 +1,13 @@
-import { backoffMs, messageOf, parseDuration } from '@nestbox/core';
+import { messageOf, parseDuration } from '@nestbox/core';
+import { startWithin } from '@nestbox/nest';
 import {
   Logger,
   type BeforeApplicationShutdown,
   type OnApplicationShutdown,
   type OnModuleInit,
 } from '@nestjs/common';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { EventHubModuleOptions } from './event-hub.module.options.js';
 import type { EventHubService } from './event-hub.service.js';
-
-const PAUSE = { baseMs: 100, maxMs: 2000 };
 
 /** Calls the application's hooks for an {@link EventHubService}, which itself knows nothing of Nest. */
 export class EventHubLifecycle implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
@@ -27,7 +25,7 @@ export class EventHubLifecycle implements OnModuleInit, BeforeApplicationShutdow
   }
 
   async onModuleInit(): Promise<void> {
-    const started = this.start(performance.now() + (this.startMs ?? Infinity));
+    const started = this.start();
     if (this.startMs !== undefined) return started;
     // The first failure was logged, and what comes after it only ends with the application.
     started.catch(() => undefined);
@@ -44,22 +42,18 @@ export class EventHubLifecycle implements OnModuleInit, BeforeApplicationShutdow
     await this.hub.close();
   }
 
-  private async start(deadline: number): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await this.hub.init();
-        if (attempt > 1) this.logger.log('The event hub has started.');
-        return;
-      } catch (error) {
-        const pause = backoffMs(attempt, PAUSE);
-        if (this.stopping.signal.aborted || performance.now() + pause > deadline) {
-          // Nest runs no shutdown hooks after a failed start.
-          await this.hub.close();
-          throw error;
-        }
-        if (attempt === 1) this.logger.warn(`The event hub cannot start yet: ${messageOf(error)}`);
-        await sleep(pause, undefined, { signal: this.stopping.signal, ref: false }).catch(() => undefined);
-      }
+  private async start(): Promise<void> {
+    try {
+      const attempts = await startWithin(() => this.hub.init(), {
+        timeoutMs: this.startMs ?? Infinity,
+        signal: this.stopping.signal,
+        onFirstFailure: (error) => this.logger.warn(`The event hub cannot start yet: ${messageOf(error)}`),
+      });
+      if (attempts > 1) this.logger.log('The event hub has started.');
+    } catch (error) {
+      // Nest runs no shutdown hooks after a failed start.
+      await this.hub.close();
+      throw error;
     }
   }
 }
