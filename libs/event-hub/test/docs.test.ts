@@ -29,10 +29,10 @@ describe('the examples in the documentation', () => {
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
   it('are compiled without a complaint', async () => {
-    for (const file of ['libs/event-hub/README.md', 'docs/websockets.md']) {
+    for (const file of ['libs/channels/README.md', 'libs/event-hub/README.md', 'docs/websockets.md']) {
       const text = await readFile(join(root, file), 'utf8');
       const blocks = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
-      expect(blocks.length).toBeGreaterThan(2);
+      expect(blocks.length).toBeGreaterThan(1);
       for (const [i, code] of blocks.entries()) {
         await writeFile(
           join(folder, `${file.replaceAll(/\W/g, '-')}-${i}.ts`),
