@@ -14,7 +14,7 @@ beforeAll(async () => {
   jest.spyOn(Logger.prototype, 'warn').mockReturnValue();
   jest.spyOn(Logger.prototype, 'log').mockReturnValue();
   cluster = await startRedisCluster();
-  redis = new Redis({ cluster: cluster.nodes });
+  redis = new Redis({ cluster: cluster.nodes, unavailableAfter: '10s' });
 }, 60_000);
 afterEach(async () => {
   await Promise.all(opened.splice(0).map((backplane) => backplane.close()));

@@ -14,7 +14,7 @@ afterAll(() => cluster[Symbol.asyncDispose]());
 channelContract('the Redis store of channels on a cluster', {
   create: () => {
     const prefix = `store${++stores}`;
-    const open = () => new RedisChannelStore({ cluster: cluster.nodes }, prefix);
+    const open = () => new RedisChannelStore({ cluster: cluster.nodes, unavailableAfter: '10s' }, prefix);
     return Promise.resolve({ store: open(), another: () => Promise.resolve(open()) });
   },
   capabilities: { ordered: true, atomic: false },

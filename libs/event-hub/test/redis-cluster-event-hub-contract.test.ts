@@ -15,7 +15,8 @@ afterAll(() => cluster[Symbol.asyncDispose]());
 eventHubContract('the Redis store of subscriptions on a cluster', {
   create: () => {
     const prefix = `store${++stores}`;
-    const source = { cluster: cluster.nodes };
+    // A busy machine may take its time to connect.
+    const source = { cluster: cluster.nodes, unavailableAfter: '10s' } as const;
     const open = () => ({
       channels: new RedisChannelStore(source, prefix),
       hub: new RedisEventHubStore(source, prefix),

@@ -56,7 +56,8 @@ async function resetStatistics(): Promise<void> {
 const EDGES = ['a', 'a:b', '*', '{a}', '{}', '[', '-', '+', '(', 'é', '日本', '\u{FFFF}', '🙂', ' ', '\n'];
 
 describe.each(['a server', 'a cluster'] as const)('on %s', (where) => {
-  const source = () => (where === 'a server' ? server.url : { cluster: cluster.nodes });
+  const source = () =>
+    where === 'a server' ? server.url : { cluster: cluster.nodes, unavailableAfter: '10s' as const };
 
   function open(ttl: number | string = '1d'): RedisEventHubStore {
     const store = new RedisEventHubStore(source(), prefix, { ttl });

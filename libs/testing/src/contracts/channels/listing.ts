@@ -76,7 +76,7 @@ export function listing(suite: ChannelSuite): void {
         const removed: string[] = [];
         await eventually(async () => {
           await store.touch(['busy']);
-          removed.push(...(await other.removeStale('700ms')));
+          removed.push(...(await other.removeStale('1500ms')));
           return removed.length > 0;
         });
         expect(removed).toEqual(['idle']);
