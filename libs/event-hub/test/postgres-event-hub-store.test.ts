@@ -138,7 +138,7 @@ it('starts any number of times at once on an empty database', async () => {
   const stores = Array.from({ length: 8 }, (_, i) =>
     i % 2 === 0 ? new PgEventHubStore(other.url) : new PgChannelStore(other.url),
   );
-  await Promise.all(stores.map((store) => store.init()));
+  await expect(Promise.all(stores.map((store) => store.init()))).resolves.toHaveLength(8);
   await Promise.all(stores.map((store) => store.close()));
   await other.drop();
 }, 30_000);
