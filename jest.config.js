@@ -6,8 +6,8 @@ export default {
   modulePathIgnorePatterns: ['/dist/'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
-    '^@nestbox/testing/contracts$': '<rootDir>/libs/testing/src/contracts/index.ts',
-    '^@nestbox/(core|nest|postgres|redis|kv|channels|event-hub|testing|cli)$':
+    '^@nestbox/testing/(contracts|event-store)$': '<rootDir>/libs/testing/src/$1/index.ts',
+    '^@nestbox/(core|nest|postgres|redis|kv|channels|event-hub|event-store|testing|cli)$':
       '<rootDir>/libs/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
@@ -17,4 +17,6 @@ export default {
   reporters: ['default', '<rootDir>/test/setup/closing-line-reporter.mjs'],
   testTimeout: 30_000,
   maxWorkers: 2,
+  // The modules of a test file stay in memory when it is done; a worker that has run many is replaced.
+  workerIdleMemoryLimit: '1GB',
 };

@@ -39,8 +39,9 @@ async function stockOf(id: string): Promise<number> {
 /** How many orders there are for a product. */
 async function ordersOf(id: string): Promise<number> {
   const [row] = await postgres.query<{ count: string }>(
-    `select count(*)::text from shop_kv where key like 'orders:%' and value @> $1::text::jsonb`,
-    [JSON.stringify({ items: [{ productId: id }] })],
+    `select count(*)::text from event_store.emt_messages
+      where message_type = 'ProductSold' and message_data @> $1::text::jsonb`,
+    [JSON.stringify({ productId: id })],
   );
   return Number(row!.count);
 }

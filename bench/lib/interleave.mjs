@@ -20,17 +20,19 @@ export async function interleave({ sides, callers, rounds, sliceMs }) {
       if (round > 0) samples.get(side.name).push(rate);
     }
   }
+  return summarise(samples);
+}
+
+/** What {@link interleave} returns, from the rates of each side's rounds. */
+export function summarise(samples) {
   const ours = samples.get('nestbox');
-  return sides.map(({ name }) => {
-    const rates = samples.get(name);
-    return {
-      side: name,
-      median: median(rates),
-      low: quantile(rates, 0.25),
-      high: quantile(rates, 0.75),
-      ratio: median(ours.map((rate, round) => rate / rates[round])),
-    };
-  });
+  return [...samples].map(([side, rates]) => ({
+    side,
+    median: median(rates),
+    low: quantile(rates, 0.25),
+    high: quantile(rates, 0.75),
+    ratio: median(ours.map((rate, round) => rate / rates[round])),
+  }));
 }
 
 async function slice(operation, callers, ms) {

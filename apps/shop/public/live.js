@@ -27,6 +27,11 @@ export class Live {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#sendJoin(topic);
   }
 
+  leave(topic) {
+    this.#topics.delete(topic);
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#send('leave', { topic });
+  }
+
   #connect() {
     const socket = new WebSocket(this.#url);
     this.#socket = socket;
@@ -47,7 +52,11 @@ export class Live {
 
   #sendJoin(topic) {
     const { position } = this.#topics.get(topic);
-    this.#socket.send(JSON.stringify({ event: 'join', data: { topic, since: position } }));
+    this.#send('join', { topic, since: position });
+  }
+
+  #send(event, data) {
+    this.#socket.send(JSON.stringify({ event, data }));
   }
 
   #receive({ event, data, epoch, offset }) {

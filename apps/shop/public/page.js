@@ -1,4 +1,6 @@
+import { Cart } from './cart.js';
 import { Live } from './live.js';
+import { Sales } from './sales.js';
 
 const MAX_FEED = 12;
 const STATES = { live: 'Live', lost: 'Connection lost, trying again …' };
@@ -14,6 +16,8 @@ const live = new Live(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${loca
   },
 });
 
+const cart = new Cart(live, { money, newKey });
+new Sales({ money }).follow(live);
 live.join('orders', { onMessage: showOrder });
 live.join('announcements', {
   onMessage: (data) => addToFeed('#announcements', typeof data === 'string' ? data : JSON.stringify(data)),
@@ -31,7 +35,7 @@ async function loadProducts() {
   const { products } = await response.json();
   note.hidden = products.length > 0;
   note.textContent = 'There are none yet. Load some with: npm run seed';
-  document.querySelector('table').hidden = products.length === 0;
+  document.querySelector('#products-table').hidden = products.length === 0;
   for (const product of products) addProduct(product);
 }
 
@@ -39,9 +43,12 @@ function addProduct(product) {
   const row = document.querySelector('#product-row').content.cloneNode(true).firstElementChild;
   row.querySelector('th').textContent = product.name;
   row.querySelector('.price').textContent = money.format(product.price / 100);
-  const button = row.querySelector('button');
+  const button = row.querySelector('.buy');
   button.setAttribute('aria-label', `Buy ${product.name}`);
   button.addEventListener('click', () => void buy(product, button));
+  const add = row.querySelector('.add');
+  add.setAttribute('aria-label', `Add ${product.name} to the cart`);
+  add.addEventListener('click', () => void cart.add(product));
   document.querySelector('#products').append(row);
   const entry = { row, name: product.name, version: 0n };
   rows.set(product.id, entry);
@@ -65,7 +72,7 @@ function showStock({ row }, stock, isNew = false) {
   const cell = row.querySelector('.stock');
   cell.textContent = stock === null ? 'gone' : String(stock);
   cell.dataset.empty = String(!stock);
-  row.querySelector('button').disabled = !stock;
+  for (const button of row.querySelectorAll('button')) button.disabled = !stock;
   if (!isNew) return;
   // Without the reflow in between the animation would not begin anew.
   cell.classList.remove('changed');

@@ -1,10 +1,14 @@
 import { ChannelModule } from '@nestbox/channels';
 import { EventHubModule } from '@nestbox/event-hub';
+import { EventStoreModule } from '@nestbox/event-store';
 import { KvModule } from '@nestbox/kv';
 import { PostgresModule } from '@nestbox/postgres';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { TerminusModule } from '@nestjs/terminus';
+import { CartDetailsProjection } from './carts/cart-details.projection.js';
+import { Carts } from './carts/carts.js';
+import { CartsController } from './carts/carts.controller.js';
 import { CacheModule } from './catalogue/cache.module.js';
 import { Catalogue } from './catalogue/catalogue.js';
 import { ProductCache } from './catalogue/product-cache.js';
@@ -19,11 +23,16 @@ import { EventsController } from './live/events.controller.js';
 import { LiveController } from './live/live.controller.js';
 import { LiveGateway } from './live/live.gateway.js';
 import { LiveNews } from './live/live-news.js';
+import { NewsReactor } from './live/news.reactor.js';
 import { PageController } from './live/page.controller.js';
 import { HISTORY } from './live/topics.js';
 import { IdempotentAnswers } from './orders/idempotent-answers.js';
+import { OrderDetailsProjection } from './orders/order-details.projection.js';
 import { Orders } from './orders/orders.js';
 import { OrdersController } from './orders/orders.controller.js';
+import { Selling } from './orders/selling.js';
+import { ProductSalesProjection } from './sales/product-sales.projection.js';
+import { SalesController } from './sales/sales.controller.js';
 import { SettingsController } from './settings/settings.controller.js';
 import { SettingsStreamController } from './settings/settings-stream.controller.js';
 import { SettingsStream } from './settings/settings-stream.js';
@@ -32,19 +41,30 @@ import { Settings } from './settings/settings.js';
 /** The table in which the shop's store keeps everything, each kind in a namespace of its own. */
 export const TABLE = 'shop_kv';
 
+/** The schema of the events of carts and orders, and of the documents that are made of them. */
+const EVENTS = 'event_store';
+
 @Module({})
 export class ShopModule {
   static forRoot(config: ShopConfig, readiness: Readiness): DynamicModule {
     const cache = config.redisUrl === undefined ? [] : [CacheModule.forRoot(config.redisUrl)];
     return {
       module: ShopModule,
-      imports: [...storage(config), ...cache, ...realtime(config), TerminusModule.forRoot({ logger: false })],
+      imports: [
+        ...storage(config),
+        EventStoreModule.forRoot({ schema: EVENTS }),
+        ...cache,
+        ...realtime(config),
+        TerminusModule.forRoot({ logger: false }),
+      ],
       controllers: [
         PageController,
         LiveController,
         EventsController,
         ProductsController,
+        CartsController,
         OrdersController,
+        SalesController,
         SettingsController,
         SettingsStreamController,
         HealthController,
@@ -57,8 +77,14 @@ export class ShopModule {
         Catalogue,
         ProductCache,
         IdempotentAnswers,
+        Selling,
         Orders,
+        OrderDetailsProjection,
+        Carts,
+        CartDetailsProjection,
+        ProductSalesProjection,
         LiveNews,
+        NewsReactor,
         LiveGateway,
         Settings,
         SettingsStream,

@@ -16,7 +16,7 @@ export interface MigrateCommand {
 }
 
 /** In the order in which they build on each other. */
-export const LIBS = ['postgres', 'kv', 'channels', 'event-hub', 'backplane'] as const;
+export const LIBS = ['postgres', 'kv', 'channels', 'event-hub', 'backplane', 'event-store'] as const;
 
 export type LibName = (typeof LIBS)[number];
 
@@ -29,7 +29,8 @@ export const USAGE = `Usage: nestbox migrate <run | sql | status> [options]
 Options:
   --lib <name>       ${LIBS.join(', ')}; default: all
   --url <url>        the database; default: the environment variable DATABASE_URL
-  --schema <name>    default: public for kv, serverless for channels, event-hub and backplane
+  --schema <name>    default: public for kv, serverless for channels, event-hub and backplane,
+                     event_store for event-store
   --table <name>     the key-value table; default: kv_store
   --stream <name>    the backplane's; default: those of the modules, channels and hub
   --dry-run          with run: say what would be applied, and change nothing

@@ -1,5 +1,6 @@
 import { backplaneMigrations, channelMigrations } from '@nestbox/channels';
 import { eventHubMigrations } from '@nestbox/event-hub';
+import { eventStoreMigrations } from '@nestbox/event-store';
 import { kvMigrations } from '@nestbox/kv';
 import { Migrations, Postgres, type MigrationReport, type MigrationStatus } from '@nestbox/postgres';
 import type { LibName, MigrateCommand } from './command-line.js';
@@ -48,6 +49,8 @@ function migrationsOf(
       const names = stream === undefined ? STREAMS : [stream];
       return names.map((name) => backplaneMigrations(postgres, { schema, name }));
     }
+    case 'event-store':
+      return [eventStoreMigrations(postgres, { schema })];
   }
 }
 

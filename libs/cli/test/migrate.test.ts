@@ -59,6 +59,7 @@ describe('nestbox migrate', () => {
         'event-hub on serverless',
         'backplane on serverless.channels',
         'backplane on serverless.hub',
+        'event-store on event_store',
       ].map((what) => `${what}: up to date`),
     );
     expect(await nestbox('migrate', 'status')).toMatchObject({ code: 0 });
@@ -94,8 +95,27 @@ describe('nestbox migrate', () => {
     try {
       await target.query(printed.out);
       expect(await nestbox('migrate', 'status', '--url', other.url)).toMatchObject({ code: 0 });
-      const [row] = await target.query('select count(*)::int as channels from serverless.lambda_channels');
-      expect(row).toEqual({ channels: 0 });
+      const [row] = await target.query(
+        'select (select count(*)::int from serverless.lambda_channels) as channels, (select count(*)::int from event_store.emt_streams) as streams',
+      );
+      expect(row).toEqual({ channels: 0, streams: 0 });
+    } finally {
+      await target.close();
+      await other.drop();
+    }
+  });
+
+  it('prints the SQL of the event store alone, for any schema', async () => {
+    const args = ['--lib=event-store', '--schema=its own'];
+    const printed = await nestbox('migrate', 'sql', '--url=postgres://127.0.0.1:1/nowhere', ...args);
+    expect(printed.code).toBe(0);
+    const other = await testDatabase();
+    const target = new Postgres(other.url);
+    try {
+      await target.query(printed.out);
+      expect(await nestbox('migrate', 'status', '--url', other.url, ...args)).toMatchObject({ code: 0 });
+      const [row] = await target.query('select count(*)::int as messages from "its own".emt_messages');
+      expect(row).toEqual({ messages: 0 });
     } finally {
       await target.close();
       await other.drop();
@@ -113,7 +133,7 @@ describe('nestbox migrate', () => {
     [['frobnicate'], 'unknown command "frobnicate"'],
     [
       ['migrate', 'run', '--lib', 'nope'],
-      'unknown lib "nope"; known are: postgres, kv, channels, event-hub, backplane',
+      'unknown lib "nope"; known are: postgres, kv, channels, event-hub, backplane, event-store',
     ],
     [['migrate', 'run', '--no-such-option'], '--no-such-option'],
     [['migrate', 'sql', '--dry-run'], '--dry-run goes with migrate run'],

@@ -3,11 +3,16 @@
 --
 -- The order of the two reads matters. A writer that takes its lock after pg_locks was read draws positions above the
 -- last value that was read before. Each statement in here has a snapshot of its own.
+--
+-- A transaction that drew positions before the first read and after it, and that was over at the second, would be cut
+-- in two. When nothing was drawn between the reads there was none, so they are done again until that is so; a log that
+-- is written to without a pause gets the last bound, which is as safe, but may cut.
 create or replace function nestbox.log_watermark(log regclass) returns bigint
 language plpgsql volatile
 as $$
 declare
   newest bigint;
+  last_newest bigint;
   lowest_held bigint;
 begin
   if pg_catalog.pg_is_in_recovery() then
@@ -21,15 +26,20 @@ begin
       using errcode = 'object_not_in_prerequisite_state',
             hint = 'Create it with minvalue 0 start 0, draw one value with nextval(), and grant usage on it.';
   end if;
-  -- A key holds the low 32 bits of a last value; the value itself is the nearest one with these bits.
-  select min(newest + (l.objid::bigint - newest)::bit(32)::int4)
-    into lowest_held
-    from pg_catalog.pg_locks l
-   where l.locktype = 'advisory'
-     and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
-     and l.classid = log::oid
-     and l.objsubid = 2
-     and l.granted;
+  for attempt in 1..10 loop
+    -- A key holds the low 32 bits of a last value; the value itself is the nearest one with these bits.
+    select min(newest + (l.objid::bigint - newest)::bit(32)::int4)
+      into lowest_held
+      from pg_catalog.pg_locks l
+     where l.locktype = 'advisory'
+       and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
+       and l.classid = log::oid
+       and l.objsubid = 2
+       and l.granted;
+    last_newest := pg_catalog.pg_sequence_last_value(log);
+    exit when last_newest = newest or attempt = 10;
+    newest := last_newest;
+  end loop;
   return least(newest, lowest_held);
 end
 $$;

@@ -43,7 +43,7 @@ export { Postgres } from './postgres.js';
 export type { JoinedTransaction } from './run-transaction.js';
 export type { AmbientQueryable, Queryable, TransactionalQueryable } from './queryable.js';
 export { quoteIdentifier, textArray } from './sql-text.js';
-export type { TransactionConnection } from './transaction-connection.js';
+export type { StatementCall, TransactionConnection } from './transaction-connection.js';
 export { Transaction } from './transaction.js';
 export type { TransactionOptions } from './transaction.options.js';
 export { Wakeup, type WakeupDatabase, type WakeupOnOptions, type WakeupOptions } from './wakeup.js';

@@ -29,7 +29,7 @@ export async function runTransaction<T>(
     throw error;
   }
   try {
-    await connection.commit();
+    await connection.commit(session.takeLast());
   } catch (error) {
     transaction.end('rolled back');
     throw error;
@@ -49,6 +49,8 @@ export async function joinTransaction<T>(
   const transaction = new Transaction(session);
   try {
     const result = await transaction.run(fn);
+    const last = session.takeLast();
+    if (last.length > 0) await session.sendAll(last);
     transaction.end('committed');
     return { result, runAfterCommit: () => session.runAfterCommit() };
   } catch (error) {

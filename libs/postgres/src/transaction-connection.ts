@@ -1,5 +1,11 @@
 import type { Row } from './driver.js';
 
+/** A statement, and the values of `$1`, `$2`… */
+export interface StatementCall {
+  readonly text: string;
+  readonly params: readonly unknown[];
+}
+
 /** A connection on which a transaction is open. It is given one call at a time. */
 export interface TransactionConnection {
   /**
@@ -7,4 +13,9 @@ export interface TransactionConnection {
    * statements. Rejects with the driver's error.
    */
   query(text: string, params: readonly unknown[]): Promise<Row[]>;
+  /**
+   * Sends several statements at once, each of which runs when the one before has succeeded. Absent where they can only
+   * be sent one by one. Rejects with the first error.
+   */
+  queryAll?(statements: readonly StatementCall[]): Promise<Row[][]>;
 }

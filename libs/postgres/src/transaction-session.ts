@@ -3,7 +3,7 @@ import { messageOf } from '@nestbox/core';
 import { Logger } from '@nestjs/common';
 import type { Row } from './driver.js';
 import { isConnectionLost } from './postgres.errors.js';
-import type { TransactionConnection } from './transaction-connection.js';
+import type { StatementCall, TransactionConnection } from './transaction-connection.js';
 
 /** Where the innermost open transaction of the current async context is kept. */
 export type AmbientTransaction<Scope> = AsyncLocalStorage<Scope | undefined>;
@@ -23,6 +23,7 @@ export class TransactionSession<Scope> {
   private inFlight: Promise<unknown> | undefined;
   private savepoints = 0;
   private afterCommit: AfterCommit<Scope>[] = [];
+  private last: { scope: Scope; statement: StatementCall }[] = [];
 
   constructor(
     private readonly connection: TransactionConnection,
@@ -30,10 +31,14 @@ export class TransactionSession<Scope> {
   ) {}
 
   /** Runs a statement; there must be none under way. */
-  async send(text: string, params: readonly unknown[]): Promise<Row[]> {
-    const answer = new Promise<Row[]>((resolve, reject) => {
+  send(text: string, params: readonly unknown[]): Promise<Row[]> {
+    return this.untilAnswered(this.connection.query(text, params));
+  }
+
+  private async untilAnswered<T>(sent: Promise<T>): Promise<T> {
+    const answer = new Promise<T>((resolve, reject) => {
       this.rejectInFlight = reject;
-      this.connection.query(text, params).then(resolve, reject);
+      sent.then(resolve, reject);
     });
     this.inFlight = answer;
     try {
@@ -45,6 +50,26 @@ export class TransactionSession<Scope> {
       this.inFlight = undefined;
       this.rejectInFlight = undefined;
     }
+  }
+
+  /** Runs statements in one round trip where the connection can; there must be none under way. */
+  async sendAll(statements: readonly StatementCall[]): Promise<Row[][]> {
+    const { connection } = this;
+    if (connection.queryAll === undefined) {
+      const results: Row[][] = [];
+      for (const { text, params } of statements) results.push(await this.send(text, params));
+      return results;
+    }
+    return this.untilAnswered(connection.queryAll(statements));
+  }
+
+  /** Sends statements together with the COMMIT. */
+  atCommit(scope: Scope, statement: StatementCall): void {
+    this.last.push({ scope, statement });
+  }
+
+  takeLast(): StatementCall[] {
+    return this.last.splice(0).map(({ statement }) => statement);
   }
 
   /** Resolves when no statement is under way. */
@@ -67,6 +92,7 @@ export class TransactionSession<Scope> {
   }
 
   drop(isDropped: (scope: Scope) => boolean): void {
+    this.last = this.last.filter(({ scope }) => !isDropped(scope));
     this.afterCommit = this.afterCommit.filter(({ scope }) => !isDropped(scope));
   }
 

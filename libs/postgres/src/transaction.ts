@@ -1,6 +1,7 @@
 import { InvalidArgumentError, messageOf } from '@nestbox/core';
 import type { Row } from './driver.js';
 import { TransactionClosedError } from './postgres.errors.js';
+import type { StatementCall } from './transaction-connection.js';
 import type { TransactionSession } from './transaction-session.js';
 
 type TransactionFunction<T> = (transaction: Transaction) => Promise<T>;
@@ -40,6 +41,36 @@ export class Transaction {
     if (problem !== undefined) return Promise.reject(problem);
     const scope = this.#innermost();
     return scope.#inTurn(async () => (await scope.#send(text, params)) as R[]);
+  }
+
+  /**
+   * Runs several statements that do not need each other's rows, in one round trip (one by one on a client that was
+   * passed in). Each sees what those before it have done.
+   *
+   * @throws as {@link query}, for the first that fails; those behind it have no effect
+   */
+  queryAll(statements: readonly StatementCall[]): Promise<Row[][]> {
+    for (const { params } of statements) {
+      const problem = paramsProblem(params);
+      if (problem !== undefined) return Promise.reject(problem);
+    }
+    const scope = this.#innermost();
+    return scope.#inTurn(() => scope.#attempt(() => scope.#session.sendAll(statements)));
+  }
+
+  /**
+   * Sends a statement together with the COMMIT, which saves a round trip. When it fails, the transaction rejects with
+   * its error. What is queried meanwhile does not see what it does.
+   *
+   * @throws InvalidArgumentError; TransactionClosedError when the transaction is over or doomed
+   */
+  queryAtCommit(text: string, params: readonly unknown[] = []): void {
+    const problem = paramsProblem(params);
+    if (problem !== undefined) throw problem;
+    const scope = this.#innermost();
+    scope.#assertUsable();
+    if (scope.#ending) throw scope.#closedError();
+    scope.#session.atCommit(scope, { text, params });
   }
 
   /**
@@ -123,10 +154,14 @@ export class Transaction {
     return result;
   }
 
-  async #send(text: string, params: readonly unknown[]): Promise<Row[]> {
+  #send(text: string, params: readonly unknown[]): Promise<Row[]> {
+    return this.#attempt(() => this.#session.send(text, params));
+  }
+
+  async #attempt<T>(send: () => Promise<T>): Promise<T> {
     this.#assertUsable();
     try {
-      return await this.#session.send(text, params);
+      return await send();
     } catch (error) {
       this.#failure ??= { cause: error };
       throw error;

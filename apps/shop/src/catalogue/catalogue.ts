@@ -84,6 +84,7 @@ export class Catalogue {
   }
 }
 
-interface Changed extends Versioned {
+/** A product that was taken from. */
+export interface Changed extends Versioned {
   id: string;
 }

@@ -17,7 +17,7 @@ import { Conditions } from '../http/conditional.js';
 import { entityTag, type Preconditions } from '../http/entity-tag.js';
 import { DeadlineInterceptor } from '../http/deadline.interceptor.js';
 import { notFound, preconditionFailed, ProblemError, validationProblem } from '../http/problem.js';
-import { text } from '../http/text.js';
+import { text, wholeNumberText } from '../http/text.js';
 import { Catalogue } from './catalogue.js';
 import { type ProductBody, productBody, productId, toRepresentation } from './product.js';
 
@@ -28,12 +28,7 @@ const listQuery = z.strictObject({
   cursor: text(10_000)
     .transform((cursor) => (cursor === '' ? undefined : cursor))
     .optional(),
-  limit: z
-    .string(`must be a whole number from 1 to ${MAX_LIMIT}.`)
-    .regex(/^0*[1-9]\d{0,8}$/, `must be a whole number from 1 to ${MAX_LIMIT}.`)
-    .transform(Number)
-    .refine((limit) => limit <= MAX_LIMIT, `must be a whole number from 1 to ${MAX_LIMIT}.`)
-    .default(50),
+  limit: wholeNumberText(1, MAX_LIMIT).default(50),
 });
 
 @Controller('products')

@@ -1,5 +1,6 @@
 import { ChannelHealthIndicator } from '@nestbox/channels';
 import { EventHubHealthIndicator } from '@nestbox/event-hub';
+import { EventStoreHealthIndicator } from '@nestbox/event-store';
 import { KvHealthIndicator } from '@nestbox/kv';
 import { PostgresHealthIndicator } from '@nestbox/postgres';
 import { RedisHealthIndicator } from '@nestbox/redis';
@@ -20,6 +21,7 @@ export class HealthController {
     @Inject(READINESS) private readonly readiness: Readiness,
     private readonly postgres: PostgresHealthIndicator,
     private readonly kv: KvHealthIndicator,
+    private readonly events: EventStoreHealthIndicator,
     private readonly channels: ChannelHealthIndicator,
     private readonly hub: EventHubHealthIndicator,
     @Optional() private readonly redis?: RedisHealthIndicator,
@@ -32,6 +34,7 @@ export class HealthController {
     const checks: HealthIndicatorFunction[] = [
       () => this.postgres.isHealthy('postgres'),
       () => this.kv.isHealthy('kv'),
+      () => this.events.isHealthy('eventStore'),
       async () => limping(await this.channels.isHealthy('channels')),
       async () => limping(await this.hub.isHealthy('eventHub')),
     ];

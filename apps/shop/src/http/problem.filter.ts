@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import { InvalidArgumentError, NestboxError } from '@nestbox/core';
+import { EventStoreOperationError, ExpectedVersionConflictError } from '@nestbox/event-store';
 import { KvOperationError, VersionConflictError } from '@nestbox/kv';
 import { CommitOutcomeUnknownError, isConnectionLost } from '@nestbox/postgres';
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
@@ -56,7 +57,9 @@ function toProblemError(error: unknown, request: Request): ProblemError {
   if (error instanceof InvalidArgumentError) {
     return new ProblemError(validationProblem([{ ...place(error.path, request), message: error.problem }]));
   }
-  if (error instanceof VersionConflictError) return conflict(error, request);
+  if (error instanceof VersionConflictError || error instanceof ExpectedVersionConflictError) {
+    return conflict(error, request);
+  }
   if (error instanceof HttpException) return new ProblemError(fromStatus(error.getStatus(), error.message));
   if (isUnavailable(error)) return unavailable('The store does not answer. Try again in a moment.', error);
   return new ProblemError(fromStatus(500, 'Something went wrong here; it was logged.'));
@@ -64,15 +67,15 @@ function toProblemError(error: unknown, request: Request): ProblemError {
 
 /** Paths of our own checks begin with the place, as in `headers.if-match`; others are what the libraries call it. */
 function place(path: string, request: Request): Pick<Fault, 'in' | 'path'> {
-  const [, name, rest] = /^(headers|query)\.(.+)$/s.exec(path) ?? [];
+  const [, name, rest] = /^(headers|query|options)\.(.+)$/s.exec(path) ?? [];
   if (name === 'headers') return { in: 'header', path: rest! };
   if (name === 'query' || request.method === 'GET') return { in: 'query', path: rest ?? path };
   return { in: 'body', path };
 }
 
-function conflict(error: VersionConflictError, request: Request): ProblemError {
+function conflict({ current }: { current?: bigint | undefined }, request: Request): ProblemError {
   if (request.headers['if-match'] !== undefined || request.headers['if-none-match'] !== undefined) {
-    return preconditionFailed(error.current);
+    return preconditionFailed(current);
   }
   return new ProblemError(fromStatus(409, 'It was changed by somebody else at the same time. Try again.'));
 }
@@ -80,7 +83,9 @@ function conflict(error: VersionConflictError, request: Request): ProblemError {
 function isUnavailable(error: unknown): boolean {
   // It looks through the causes: a store's failure and a transaction that was cut off have the connection's in them.
   if (isConnectionLost(error) || error instanceof CommitOutcomeUnknownError) return true;
-  if (error instanceof KvOperationError) return isUnavailable(error.cause);
+  if (error instanceof KvOperationError || error instanceof EventStoreOperationError) {
+    return isUnavailable(error.cause);
+  }
   return error instanceof NestboxError && UNAVAILABLE_CODES.has(error.code);
 }
 

@@ -27,6 +27,10 @@ export const PROBLEM_TYPES = {
   idempotencyKeyReused: 'urn:nestbox:shop:idempotency-key-reused',
   outOfStock: 'urn:nestbox:shop:out-of-stock',
   unknownProduct: 'urn:nestbox:shop:unknown-product',
+  cartConfirmed: 'urn:nestbox:shop:cart-confirmed',
+  cartEmpty: 'urn:nestbox:shop:cart-empty',
+  cartFull: 'urn:nestbox:shop:cart-full',
+  notInCart: 'urn:nestbox:shop:not-in-cart',
 } as const;
 
 /** Thrown anywhere below a controller to answer with a problem. */

@@ -22,3 +22,13 @@ export function wholeNumber(min: number, max: number) {
   const problem = `must be a whole number from ${min} to ${max}.`;
   return z.number(problem).int(problem).min(min, problem).max(max, problem);
 }
+
+/** A whole number within bounds, of at most nine digits, given as text, as in a query. */
+export function wholeNumberText(min: number, max: number) {
+  const problem = `must be a whole number from ${min} to ${max}.`;
+  return z
+    .string(problem)
+    .regex(/^0*\d{1,9}$/, problem)
+    .transform(Number)
+    .refine((number) => number >= min && number <= max, problem);
+}

@@ -2,8 +2,10 @@ import { messageOf } from '@nestbox/core';
 import { type DataOf, EventHubService, type TopicOf } from '@nestbox/event-hub';
 import { Postgres } from '@nestbox/postgres';
 import { Injectable, Logger } from '@nestjs/common';
+import type { HistoryEntry } from '../carts/cart-history.js';
+import { type Line, toLine } from '../orders/line.js';
 import type { Order } from '../orders/order.js';
-import { type ShopTopics, stockTopic } from './topics.js';
+import { cartTopic, type ShopTopics, stockTopic } from './topics.js';
 
 /**
  * Tells everybody who looks what has changed. Inside a transaction the news are part of it: with the hub on PostgreSQL
@@ -25,6 +27,14 @@ export class LiveNews {
   async orderPlaced({ id, items, total }: Order): Promise<void> {
     const sold = items.map(({ productId, quantity }) => ({ productId, quantity }));
     await this.tell('orders', { id, items: sold, total });
+  }
+
+  async cartChanged(id: string, entry: HistoryEntry): Promise<void> {
+    await this.tell(cartTopic(id), { id, ...entry });
+  }
+
+  async productSold(line: Line, position: bigint): Promise<void> {
+    await this.tell('sales', { ...toLine(line), position: String(position) });
   }
 
   /** Outside of a transaction, a shop whose hub cannot be reached goes on selling. */

@@ -23,6 +23,16 @@ export class PageController {
     await send(response, 'page.js', 'js');
   }
 
+  @Get('cart.js')
+  async cart(@Res() response: Response): Promise<void> {
+    await send(response, 'cart.js', 'js');
+  }
+
+  @Get('sales.js')
+  async sales(@Res() response: Response): Promise<void> {
+    await send(response, 'sales.js', 'js');
+  }
+
   @Get('live.js')
   async live(@Res() response: Response): Promise<void> {
     await send(response, 'live.js', 'js');

@@ -1,12 +1,18 @@
 import { MAX_NAME_BYTES, textProblem } from '@nestbox/core';
 import { z } from 'zod';
+import type { HistoryEntry } from '../carts/cart-history.js';
+import type { Line } from '../orders/line.js';
 
 /** What is published about. */
 export interface ShopTopics {
   /** `stock.<product id>`: how many are left. */
   [stock: `stock.${string}`]: StockChange;
+  /** `carts.<cart id>`: what happens to it. */
+  [cart: `carts.${string}`]: CartNews;
   /** Orders as they come in. */
   orders: OrderNews;
+  /** Each line of an order, for those who add up. */
+  sales: SaleNews;
 }
 
 export interface StockChange {
@@ -17,11 +23,21 @@ export interface StockChange {
   version: string;
 }
 
+/** An event of a cart, as in its history. */
+export interface CartNews extends HistoryEntry {
+  id: string;
+}
+
 export interface OrderNews {
   id: string;
   items: { productId: string; quantity: number }[];
   /** In cents. */
   total: number;
+}
+
+export interface SaleNews extends Line {
+  /** In the log, as text; `GET /sales` tells which of them it has counted. */
+  position: string;
 }
 
 /** Where announcements go that name no topic. */
@@ -32,6 +48,10 @@ export const HISTORY = { size: 200, ttl: '10m' } as const;
 
 export function stockTopic(productId: string): `stock.${string}` {
   return `stock.${productId}`;
+}
+
+export function cartTopic(cartId: string): `carts.${string}` {
+  return `carts.${cartId}`;
 }
 
 /** The name of a topic, as a client may give it. */

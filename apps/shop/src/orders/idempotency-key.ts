@@ -34,6 +34,16 @@ function badKey(problem: string, advice: string): ProblemError {
   });
 }
 
+/** A key that was sent with another request before. */
+export function keyReused(): ProblemError {
+  return new ProblemError({
+    type: PROBLEM_TYPES.idempotencyKeyReused,
+    title: 'Idempotency-Key is already used.',
+    status: 422,
+    detail: 'This Idempotency-Key was used with another request. Use a new key for a new request.',
+  });
+}
+
 /** What makes two requests the same: what they ask for, whatever the spacing or the order of properties. */
 export function fingerprintOf(operation: string, body: unknown): string {
   return createHash('sha256')

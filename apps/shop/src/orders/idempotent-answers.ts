@@ -1,6 +1,6 @@
 import { KeyValueStore } from '@nestbox/kv';
 import { Injectable } from '@nestjs/common';
-import { PROBLEM_TYPES, ProblemError } from '../http/problem.js';
+import { keyReused } from './idempotency-key.js';
 
 /** How long a client may come back with the same key. */
 const REMEMBERED_FOR = '24h';
@@ -41,14 +41,7 @@ export class IdempotentAnswers {
   async find(key: string, fingerprint: string): Promise<Answer | undefined> {
     const record = await this.records.get(key);
     if (record === undefined) return undefined;
-    if (record.fingerprint !== fingerprint) {
-      throw new ProblemError({
-        type: PROBLEM_TYPES.idempotencyKeyReused,
-        title: 'Idempotency-Key is already used.',
-        status: 422,
-        detail: 'This Idempotency-Key was used with another request. Use a new key for a new request.',
-      });
-    }
+    if (record.fingerprint !== fingerprint) throw keyReused();
     return { status: record.status, headers: record.headers, body: record.body };
   }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { productId } from '../catalogue/product.js';
 import { wholeNumber } from '../http/text.js';
+import { type Line, toLine, totalOf } from './line.js';
 
 const orderItem = z.strictObject({ productId, quantity: wholeNumber(1, 10_000) });
 
@@ -26,35 +27,24 @@ export const orderRequest = z.strictObject(
 );
 export type OrderRequest = z.output<typeof orderRequest>;
 
-export interface OrderItem {
-  productId: string;
-  /** As the product was called when it was ordered. */
-  name: string;
-  quantity: number;
-  /** In cents, as when it was ordered. */
-  unitPrice: number;
-}
-
 export interface Order {
   id: string;
-  items: OrderItem[];
+  items: Line[];
   /** In cents. */
   total: number;
   /** ISO 8601, UTC. */
   createdAt: string;
+  /** The cart that it comes from, if any. */
+  cartId?: string;
+}
+
+/** A new order of these lines. */
+export function toOrder(id: string, items: readonly Line[], from: { cartId?: string } = {}): Order {
+  const createdAt = new Date().toISOString();
+  return { id, items: items.map(toLine), total: totalOf(items), createdAt, ...from };
 }
 
 /** The order of its properties is fixed. */
-export function toRepresentation({ id, items, total, createdAt }: Order): Order {
-  return {
-    id,
-    items: items.map(({ productId: product, name, quantity, unitPrice }) => ({
-      productId: product,
-      name,
-      quantity,
-      unitPrice,
-    })),
-    total,
-    createdAt,
-  };
+export function toRepresentation({ id, items, total, createdAt, cartId }: Order): Order {
+  return { id, items: items.map(toLine), total, createdAt, ...(cartId !== undefined && { cartId }) };
 }

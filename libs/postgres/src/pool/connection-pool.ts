@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClosedError, backoffMs, runInRootScope } from '@nestbox/core';
 import type { Row } from '../driver.js';
-import { UnsafeTransactionError, isConnectionLost } from '../postgres.errors.js';
+import { UnsafeTransactionError } from '../postgres.errors.js';
 import { connect } from './connect.js';
 import { PROBE_TIMEOUT_MS, type BegunConnection, type Database, type PoolFigures } from './database.js';
 import type { ParsedOptions, PooledConnection } from './pooled-connection.js';
-import { commit } from './statement.js';
+import { PooledTransaction } from './pooled-transaction.js';
 
 interface Waiter {
   resolve(connection: PooledConnection): void;
@@ -82,42 +82,13 @@ export class ConnectionPool implements Database {
   }
 
   async begin(modes: string): Promise<BegunConnection> {
-    const connection = await this.beginOnAny(modes);
-    return {
-      onLost: (listener) => {
-        connection.onLost = listener;
-        const { endReason } = connection;
-        if (endReason !== undefined) listener(endReason);
-      },
-      query: async (text, params) => (await connection.run(text, params)).at(-1) ?? [],
-      commit: async () => {
-        try {
-          await commit((text) => connection.run(text, []));
-        } finally {
-          this.release(connection);
-        }
-      },
-      rollback: async () => {
-        // A connection that cannot roll back is of no use to anybody; PostgreSQL rolls back what it leaves.
-        await connection.run('rollback', []).catch(() => connection.destroy());
-        this.release(connection);
-      },
-    };
-  }
-
-  /** An idle connection may turn out to be dead. BEGIN does nothing yet, so it can be sent again on another. */
-  private async beginOnAny(modes: string): Promise<PooledConnection> {
-    for (;;) {
-      const connection = await this.acquire();
-      const { isFresh } = connection;
-      try {
-        await connection.run(`begin ${modes}`, []);
-        return connection;
-      } catch (error) {
-        connection.destroy();
-        if (isFresh || !isConnectionLost(error)) throw error;
-      }
-    }
+    const transaction = new PooledTransaction(await this.acquire(), modes, {
+      acquire: () => this.acquire(),
+      release: (connection) => this.release(connection),
+    });
+    // With modes of its own, BEGIN may be refused, and what was sent with it would run without a transaction.
+    if (modes !== '') await transaction.begin();
+    return transaction;
   }
 
   close(): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Row } from '../driver.js';
-import type { TransactionConnection } from '../transaction-connection.js';
+import type { StatementCall, TransactionConnection } from '../transaction-connection.js';
 
 /** What runs our statements: our own pool of connections, or a postgres.js client that was passed in. */
 export interface Database {
@@ -11,7 +11,7 @@ export interface Database {
   /** Makes a round trip. Rejects when a connection was had but did not answer within 5 seconds. */
   probe(): Promise<void>;
   /**
-   * Takes a connection and sends BEGIN.
+   * Takes a connection. BEGIN is sent with the first statement.
    *
    * @param modes such as `isolation level serializable read only`; may be empty
    */
@@ -32,13 +32,14 @@ export interface PoolFigures {
   waiting?: number;
 }
 
-/** A connection on which BEGIN was sent. Exactly one of `commit` and `rollback` gives it back. */
+/** A connection for a transaction. Exactly one of `commit` and `rollback` gives it back. */
 export interface BegunConnection extends TransactionConnection {
   /**
-   * @throws CommitOutcomeUnknownError when the connection is lost meanwhile; PostgreSQL's error (a deferred
+   * @param last sent together with the COMMIT
+   * @throws what one of them is refused with; CommitOutcomeUnknownError when the connection is lost meanwhile; PostgreSQL's error (a deferred
    *   constraint, a serialization failure) or TransactionClosedError when it rolled back instead
    */
-  commit(): Promise<void>;
+  commit(last?: readonly StatementCall[]): Promise<void>;
   /** Never rejects: a connection that is lost has rolled back. */
   rollback(): Promise<void>;
   /** Calls `listener`, with the reason, if the connection is lost before it is given back. */

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { StatementCall } from '../transaction-connection.js';
 import { loadDriver, type DriverOptions, type Sql } from '../driver.js';
 import { ARRAY_TYPES, addArrayTypes, type TypeTables } from './array-types.js';
 import { execute, type StatementResult } from './statement.js';
@@ -20,8 +21,11 @@ export interface ParsedOptions extends TypeTables {
   socket: ((options: unknown) => Socket | Promise<Socket>) | undefined;
 }
 
+/** What became of a statement. */
+export type Outcome = PromiseSettledResult<StatementResult[]>;
+
 /**
- * One connection for one statement at a time, used until it fails and then thrown away.
+ * One connection for one caller at a time, used until it fails and then thrown away.
  *
  * It is a postgres.js client with one socket. We do not use postgres.js's own pool, since in version 3.4 a
  * connection that was lost while statements were being issued may come back in a state in which it hangs for ever,
@@ -109,11 +113,42 @@ export class PooledConnection {
         execute(sql, text, params, this.prepare).then(resolve, reject);
       });
     } catch (error) {
-      if (!isStatementError(error)) this.finish(error instanceof Error ? error : new Error(String(error)));
+      if (!isStatementError(error)) this.finish(asError(error));
       throw error;
     } finally {
       this.rejectRunning = undefined;
     }
+  }
+
+  /**
+   * Sends several statements at once. PostgreSQL skips those behind one that fails, if they are in a transaction.
+   *
+   * @returns what became of each
+   */
+  async runAll(statements: readonly StatementCall[]): Promise<Outcome[]> {
+    const { sql, endReason } = this;
+    if (endReason !== undefined || sql === undefined) throw endReason ?? closedByUs();
+    this.isFresh = false;
+    const outcomes: (Outcome | undefined)[] = [];
+    const all = statements.map(async ({ text, params }, i) => {
+      try {
+        outcomes[i] = { status: 'fulfilled', value: await execute(sql, text, params, this.prepare) };
+      } catch (reason) {
+        outcomes[i] = { status: 'rejected', reason };
+        if (!isStatementError(reason)) this.finish(asError(reason));
+      }
+    });
+    try {
+      const lost = new Promise<never>((_, reject) => {
+        this.rejectRunning = reject;
+      });
+      await Promise.race([Promise.all(all), lost]);
+    } catch {
+      // What was answered before counts.
+    } finally {
+      this.rejectRunning = undefined;
+    }
+    return statements.map((_, i) => outcomes[i] ?? { status: 'rejected', reason: this.endReason });
   }
 
   /** Ends it politely, when nothing is under way. May be called twice. */
@@ -153,6 +188,10 @@ export class PooledConnection {
     if (!this.isUsable) socket.destroy();
     return socket;
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 /** An error of PostgreSQL after which the session goes on. */

@@ -1,6 +1,7 @@
 import { ClosedError } from '@nestbox/core';
 import type { Row, Sql } from '../driver.js';
 import { isConnectionLost } from '../postgres.errors.js';
+import type { StatementCall } from '../transaction-connection.js';
 import { withTimeout } from '../with-timeout.js';
 import { PROBE_TIMEOUT_MS, type BegunConnection, type Database, type PoolFigures } from './database.js';
 import { commit, execute, type Executor, type StatementResult } from './statement.js';
@@ -111,7 +112,13 @@ class SharedTransaction implements BegunConnection {
     return (await this.run(text, params)).at(-1) ?? [];
   }
 
-  async commit(): Promise<void> {
+  async commit(last: readonly StatementCall[] = []): Promise<void> {
+    try {
+      for (const { text, params } of last) await this.run(text, params);
+    } catch (error) {
+      await this.rollback();
+      throw error;
+    }
     try {
       await commit((text) => this.run(text, []));
     } finally {

@@ -33,6 +33,14 @@ export async function execute(
   return isSeveral(result) ? result : [result];
 }
 
+/** The results of statements that were sent at once. @throws the error of the first that failed */
+export function succeeded(outcomes: readonly PromiseSettledResult<StatementResult[]>[]): StatementResult[][] {
+  return outcomes.map((outcome) => {
+    if (outcome.status === 'rejected') throw outcome.reason;
+    return outcome.value;
+  });
+}
+
 /** postgres.js gives a plain array for several statements. */
 function isSeveral(result: StatementResult | StatementResult[]): result is StatementResult[] {
   return !('command' in result);
@@ -47,6 +55,11 @@ export async function commit(run: (text: string) => Promise<StatementResult[]>):
     if (isConnectionLost(error)) throw new CommitOutcomeUnknownError(error);
     throw error;
   }
+  assertCommitted(results);
+}
+
+/** @throws TransactionClosedError when the answer to a COMMIT was ROLLBACK */
+export function assertCommitted(results: readonly StatementResult[]): void {
   // PostgreSQL answers the COMMIT of an aborted transaction with ROLLBACK, and calls that a success.
   if (results[0]?.command !== 'COMMIT') {
     throw new TransactionClosedError(

@@ -4,5 +4,7 @@ export { channelContract } from './channel-contract.js';
 export type { ChannelContractOptions, ChannelContractSubject } from './channels/subject.js';
 export { eventHubContract } from './event-hub-contract.js';
 export type { EventHubContractOptions, EventHubContractSubject, HubStores } from './event-hub/subject.js';
+export { eventStoreContract } from './event-store-contract.js';
+export type { EventStoreContractOptions, EventStoreContractSubject } from './event-store/subject.js';
 export { kvContract } from './kv-contract.js';
 export type { KvContractOptions, KvContractSubject } from './kv/subject.js';

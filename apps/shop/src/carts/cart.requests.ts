@@ -1,0 +1,29 @@
+import { z } from 'zod';
+import { productId } from '../catalogue/product.js';
+import { filledText, wholeNumber, wholeNumberText } from '../http/text.js';
+import { MAX_QUANTITY } from './cart.js';
+
+/** How many events of a history there are at once. */
+const MAX_EVENTS = 500;
+
+/** A cart's id: a UUID that the shop gives, or whatever a client chose. */
+export const cartId = filledText(100);
+
+/** The body of `POST /carts/:id/items`. */
+export const itemBody = z.strictObject(
+  { productId, quantity: wholeNumber(1, MAX_QUANTITY).default(1) },
+  { error: (issue) => (issue.code === 'invalid_type' ? 'must be a JSON object.' : undefined) },
+);
+export type ItemBody = z.output<typeof itemBody>;
+
+/** What comes with `DELETE /carts/:id/items/:sku`. */
+export const removeQuery = z.strictObject({ quantity: wholeNumberText(1, MAX_QUANTITY).optional() });
+
+/** What comes with `GET /carts/:id`. */
+export const cartQuery = z.strictObject({ version: wholeNumberText(1, 999_999_999).optional() });
+
+/** What comes with `GET /carts/:id/history`. */
+export const historyQuery = z.strictObject({
+  after: wholeNumberText(0, 999_999_999).default(0),
+  limit: wholeNumberText(1, MAX_EVENTS).default(100),
+});

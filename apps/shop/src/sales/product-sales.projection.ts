@@ -1,0 +1,38 @@
+import { type DocumentProjection, Projection, type ReadEvent } from '@nestbox/event-store';
+import type { ProductSold } from '../orders/order.events.js';
+
+/** The collection of what was sold, by product. */
+export const PRODUCT_SALES = 'product-sales';
+
+/** What was sold of a product: in carts when they are confirmed, and in orders at once. */
+export interface ProductSales {
+  /** As it was called last. */
+  name: string;
+  quantity: number;
+  /** In cents. */
+  revenue: number;
+  orders: number;
+  /** In the log, of the last sale that is counted; as text. Of the news of sales, those behind it come on top. */
+  position: string;
+}
+
+/**
+ * Adds up the sales of each product, over the streams of all orders. It runs behind the orders, so that two that have
+ * a product in common do not wait for each other's row.
+ */
+@Projection({ name: PRODUCT_SALES, mode: 'async', events: ['ProductSold'], indexes: ['revenue'] })
+export class ProductSalesProjection implements DocumentProjection<ProductSales, ProductSold> {
+  getDocumentId({ data }: ReadEvent<ProductSold>): string {
+    return data.productId;
+  }
+
+  evolve(sales: ProductSales | null, { data, metadata }: ReadEvent<ProductSold>): ProductSales {
+    return {
+      name: data.name,
+      quantity: (sales?.quantity ?? 0) + data.quantity,
+      revenue: (sales?.revenue ?? 0) + data.quantity * data.unitPrice,
+      orders: (sales?.orders ?? 0) + 1,
+      position: String(metadata.globalPosition),
+    };
+  }
+}

@@ -1,0 +1,76 @@
+import { TransactionClosedError } from '@nestbox/postgres';
+import { Layer } from './layer.js';
+
+/** A transaction or a savepoint in one. What is called in it happens one after the other. */
+export class MemoryTransaction {
+  readonly layer: Layer;
+  private state: 'open' | 'committed' | 'rolled back' = 'open';
+  /** No new call is taken any more; those made before still run. */
+  private ending = false;
+  private tail: Promise<void> = Promise.resolve();
+  private afterCommitFns: (() => void)[] = [];
+
+  /** @param parent undefined for a transaction, which is on top of what is committed */
+  constructor(
+    committed: Layer,
+    private readonly parent?: MemoryTransaction,
+  ) {
+    this.layer = new Layer(parent?.layer ?? committed);
+  }
+
+  /** @throws TransactionClosedError */
+  inTurn<T>(operation: () => T | Promise<T>): Promise<T> {
+    if (this.ending) return Promise.reject(this.closedError());
+    const result = this.tail.then(() => {
+      this.assertUsable();
+      return operation();
+    });
+    this.tail = result.then(noop, noop);
+    return result;
+  }
+
+  /** Runs after the commit of the outermost transaction. @throws TransactionClosedError */
+  afterCommit(fn: () => void): void {
+    this.assertUsable();
+    if (this.ending) throw this.closedError();
+    this.afterCommitFns.push(fn);
+  }
+
+  /** Waits for what was called and not awaited, then gives all to the layer below. */
+  async commit(): Promise<void> {
+    this.ending = true;
+    await this.tail;
+    this.assertUsable();
+    this.layer.merge();
+    this.parent?.afterCommitFns.push(...this.takeAfterCommit());
+    this.state = 'committed';
+  }
+
+  /** Nothing that is called in it does anything from now on. */
+  rollback(): void {
+    this.ending = true;
+    this.state = 'rolled back';
+  }
+
+  /** What was registered, in order. */
+  takeAfterCommit(): (() => void)[] {
+    return this.afterCommitFns.splice(0);
+  }
+
+  private assertUsable(): void {
+    if (this.state !== 'open') throw this.closedError();
+    this.parent?.assertUsable();
+  }
+
+  private closedError(): TransactionClosedError {
+    const what = this.parent === undefined ? 'transaction' : 'savepoint';
+    return new TransactionClosedError(
+      this.state === 'open' ? 'committed' : this.state,
+      `This ${what} is over. Await everything that belongs to it before its function returns.`,
+    );
+  }
+}
+
+function noop(): void {
+  // The failure is its caller's.
+}
