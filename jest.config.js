@@ -6,8 +6,8 @@ export default {
   modulePathIgnorePatterns: ['/dist/'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
-    '^@nestbox/testing/(contracts|event-store)$': '<rootDir>/libs/testing/src/$1/index.ts',
-    '^@nestbox/(core|nest|postgres|redis|kv|channels|event-hub|event-store|testing|cli)$':
+    '^@nestbox/testing/(contracts|event-store|workflows)$': '<rootDir>/libs/testing/src/$1/index.ts',
+    '^@nestbox/(core|nest|postgres|redis|kv|channels|event-hub|event-store|workflows|testing|cli)$':
       '<rootDir>/libs/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },

@@ -16,7 +16,7 @@ export interface MigrateCommand {
 }
 
 /** In the order in which they build on each other. */
-export const LIBS = ['postgres', 'kv', 'channels', 'event-hub', 'backplane', 'event-store'] as const;
+export const LIBS = ['postgres', 'kv', 'channels', 'event-hub', 'backplane', 'event-store', 'workflows'] as const;
 
 export type LibName = (typeof LIBS)[number];
 
@@ -30,7 +30,7 @@ Options:
   --lib <name>       ${LIBS.join(', ')}; default: all
   --url <url>        the database; default: the environment variable DATABASE_URL
   --schema <name>    default: public for kv, serverless for channels, event-hub and backplane,
-                     event_store for event-store
+                     event_store for event-store, workflows for workflows
   --table <name>     the key-value table; default: kv_store
   --stream <name>    the backplane's; default: those of the modules, channels and hub
   --dry-run          with run: say what would be applied, and change nothing

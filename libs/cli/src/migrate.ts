@@ -1,6 +1,7 @@
 import { backplaneMigrations, channelMigrations } from '@nestbox/channels';
 import { eventHubMigrations } from '@nestbox/event-hub';
 import { eventStoreMigrations } from '@nestbox/event-store';
+import { workflowMigrations } from '@nestbox/workflows';
 import { kvMigrations } from '@nestbox/kv';
 import { Migrations, Postgres, type MigrationReport, type MigrationStatus } from '@nestbox/postgres';
 import type { LibName, MigrateCommand } from './command-line.js';
@@ -51,6 +52,8 @@ function migrationsOf(
     }
     case 'event-store':
       return [eventStoreMigrations(postgres, { schema })];
+    case 'workflows':
+      return [workflowMigrations(postgres, { schema })];
   }
 }
 

@@ -1,0 +1,16 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { WorkflowContext } from '../workflow-context.js';
+import type { Call } from './call.js';
+
+/** Where in a run some code is. */
+export interface Place {
+  /** Of the branch that it is in. */
+  readonly context: WorkflowContext;
+  /** What was called last on the way to it. */
+  readonly after: Call | undefined;
+  /** Whether it is inside a step, where nothing is recorded any more. */
+  readonly isInStep: boolean;
+}
+
+/** Follows the code of workflows through its awaits. */
+export const place = new AsyncLocalStorage<Place>();

@@ -1,0 +1,158 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InvalidArgumentError, backoffMs } from '@nestbox/core';
+import type { Ending, RunWrite, StepRecord } from '../../workflow.backend.js';
+import type { TransactionOptions } from '../../workflow-context.js';
+import type { Call } from '../call.js';
+import type { Execution } from '../execution.js';
+import { StepFailure, StepRunner, checkPolicy } from '../step-runner.js';
+import { never } from '../turns.js';
+import { recordFailure } from './step.js';
+
+/** A deadlock or a serialization failure is tried again so often. */
+const CONFLICTS = 20;
+const CONFLICT_WAIT = { baseMs: 5, maxMs: 500 };
+
+/** Does something in a transaction that also records its result. @throws as `WorkflowContext.transaction` */
+export async function runTransaction<R>(
+  execution: Execution,
+  base: string,
+  call: Call,
+  options: TransactionOptions<R>,
+  fn: (() => R | Promise<R>) | undefined,
+): Promise<R> {
+  if (typeof fn !== 'function') throw new InvalidArgumentError('fn', 'must be a function.');
+  const policy = checkPolicy(options);
+  const { compensate } = options;
+  const transaction = new StepTransaction(execution, call, compensate !== undefined, fn);
+  const result = await execution.operate<R>(base, call, async (record) => {
+    const runner = new StepRunner(execution, execution.controller.signal);
+    const retryIf = (error: unknown): boolean => !(error instanceof NotHeldError) && policy.retryIf(error);
+    try {
+      const outcome = await runner.run(call, record, { ...policy, retryIf }, ({ attempt }) =>
+        transaction.run(attempt),
+      );
+      return outcome.result;
+    } catch (failed) {
+      if (failed instanceof StepFailure && failed.failure.error instanceof NotHeldError) {
+        const { ending } = failed.failure.error;
+        if (ending === undefined) {
+          execution.lose();
+          return await never<R>();
+        }
+        execution.wind(ending);
+        throw execution.controller.signal.reason;
+      }
+      throw recordFailure(execution, call, failed);
+    }
+  });
+  if (compensate !== undefined) {
+    execution.compensations.add(call, options, (context) => compensate(result, context));
+  }
+  return result;
+}
+
+/** The transaction is rolled back, since the run is somebody else's, or is only wound up any more. */
+class NotHeldError extends Error {
+  constructor(readonly ending: Ending | undefined) {
+    super('The run may not be written to any more.');
+  }
+}
+
+class StepTransaction<R> {
+  constructor(
+    private readonly execution: Execution,
+    private readonly call: Call,
+    private readonly isCompensable: boolean,
+    private readonly fn: () => R | Promise<R>,
+  ) {}
+
+  run(attempt: number): Promise<R> {
+    return this.execution.host.transactions.run(() => this.untilSettled(attempt));
+  }
+
+  private async untilSettled(attempt: number): Promise<R> {
+    const { backend } = this.execution.host;
+    for (let conflicts = 1; ; conflicts++) {
+      try {
+        return await this.once(attempt);
+      } catch (error) {
+        if (error instanceof NotHeldError) throw error;
+        // Nobody knows whether a transaction that was lost at its end is there.
+        const recorded = isOutcomeUnknown(error) ? await this.recorded() : undefined;
+        if (recorded !== undefined) return recorded.result;
+        const isWorthIt =
+          isOutcomeUnknown(error) || backend.isTransient(error) || backend.isUnavailable(error);
+        if (conflicts >= CONFLICTS || !isWorthIt) throw error;
+        if (!this.execution.holds) throw new NotHeldError(undefined);
+        await sleep(backoffMs(conflicts, CONFLICT_WAIT), undefined, { ref: false });
+      }
+    }
+  }
+
+  private async once(attempt: number): Promise<R> {
+    const { execution } = this;
+    const { host, checkpoints } = execution;
+    // Those of other branches that are not written yet go along; should it fail, they go their own way.
+    const others = checkpoints.takeSteps();
+    try {
+      const result = await host.backend.transaction(async () => {
+        const begin = performance.now();
+        const done = await this.fn();
+        const record = this.recordOf(done, attempt, performance.now() - begin);
+        const outcome = await host.backend.writeNow(this.writeOf([...others, record]));
+        if (!outcome.held || outcome.ending !== undefined) {
+          throw new NotHeldError(outcome.held ? outcome.ending : undefined);
+        }
+        return done;
+      });
+      host.recorded?.(execution.runId, this.call.name);
+      return result;
+    } catch (error) {
+      checkpoints.giveBack(others);
+      throw error;
+    }
+  }
+
+  private recordOf(result: R, attempts: number, durationMs: number): StepRecord {
+    const { name, kind, seq, after } = this.call;
+    const { isCompensable } = this;
+    const encoded = this.execution.encode(result, 'result', `The result of transaction "${name}"`);
+    return { name, kind, status: 'done', result: encoded, seq, after, attempts, durationMs, isCompensable };
+  }
+
+  private writeOf(steps: readonly StepRecord[]): RunWrite {
+    const { runId, claim } = this.execution;
+    return {
+      runId,
+      claim,
+      steps,
+      values: [],
+      isProgress: false,
+      parentId: undefined,
+      isAwaitedElsewhere: false,
+      end: undefined,
+    };
+  }
+
+  private async recorded(): Promise<{ result: R } | undefined> {
+    for (let attempt = 1; this.execution.holds; attempt++) {
+      try {
+        const steps = await this.execution.host.backend.steps(this.execution.runId);
+        const found = steps.find(({ name, status }) => name === this.call.name && status === 'done');
+        return found === undefined ? undefined : { result: found.result as R };
+      } catch {
+        await sleep(backoffMs(attempt, { baseMs: 50, maxMs: 2_000 }), undefined, { ref: false });
+      }
+    }
+    throw new NotHeldError(undefined);
+  }
+}
+
+function isOutcomeUnknown(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  return code === 'COMMIT_OUTCOME_UNKNOWN' || (code === 'TRANSACTION_CLOSED' && stateOf(error) === 'lost');
+}
+
+function stateOf(error: unknown): unknown {
+  return (error as { state?: unknown } | null)?.state;
+}

@@ -1,0 +1,81 @@
+export {
+  AmbiguousStepError,
+  DeadlineExceededError,
+  NonDeterminismError,
+  NonRetryableError,
+  PayloadTooLargeError,
+  RunCancelledError,
+  RunConflictError,
+  RunDeadError,
+  RunFailedError,
+  RunNotFoundError,
+  RunReleasedError,
+  RunStateError,
+  SignalTimeoutError,
+  StepTimeoutError,
+  UnknownWorkflowError,
+  WorkflowOperationError,
+} from './workflow.errors.js';
+export type {
+  BackoffPolicy,
+  QueueOptions,
+  RetryPolicy,
+  RunFilter,
+  RunInfo,
+  RunStatus,
+  StartOptions,
+  StepContext,
+  StepInfo,
+  StepKind,
+  StepOptions,
+  StepStatus,
+  WorkflowOptions,
+} from './workflow.types.js';
+export type {
+  ChildOptions,
+  MapOptions,
+  TransactionOptions,
+  WorkflowContext,
+  WorkflowLogger,
+} from './workflow-context.js';
+export {
+  Workflow,
+  type InputOf,
+  type OutputOf,
+  type WorkflowClass,
+  type WorkflowHandler,
+} from './workflow.decorator.js';
+export { Step, type StepDecoratorOptions } from './step.decorator.js';
+export { WorkflowHandle, type ResultOptions } from './workflow-handle.js';
+export { WorkflowService, type RunPage, type WorkflowServiceOptions } from './workflow-service.js';
+export type { WorkflowSettings } from './workflow-service.options.js';
+export { createWorkflows, type CreateWorkflowsOptions } from './create-workflows.js';
+export { Schedules, type ScheduleInfo } from './schedules/schedules.js';
+export type {
+  ClaimRequest,
+  ClaimedRun,
+  Claims,
+  Encoded,
+  Ending,
+  Figures,
+  LoadedStep,
+  NewRun,
+  News,
+  QueueRow,
+  RunEnd,
+  RunQuery,
+  RunRow,
+  RunWrite,
+  ScheduleRow,
+  SignalOutcome,
+  SignalRow,
+  StartOutcome,
+  StepRecord,
+  WorkerLease,
+  WorkflowBackend,
+  WriteOutcome,
+} from './workflow.backend.js';
+export { MemoryWorkflowBackend } from './memory/memory.workflow-backend.js';
+export { VirtualClock } from './memory/virtual-clock.js';
+export { workflowMigrations } from './postgres/workflow-schema.js';
+export { PgWorkflowBackend, type PgWorkflowBackendOptions } from './postgres/pg.workflow-backend.js';
