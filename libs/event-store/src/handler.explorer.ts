@@ -1,8 +1,8 @@
 import { InvalidArgumentError } from '@nestbox/core';
+import { ProviderClass, isForModule } from '@nestbox/nest';
 import type { DiscoveryService, ModuleRef } from '@nestjs/core';
 import type { ProjectorOptions, ReactorOptions } from './consumers/consumer.types.js';
 import { getEventStoreToken } from './event-store.tokens.js';
-import { HandlerClass, type Wrapper } from './nest/handler-class.js';
 import { projectionOfClass } from './nest/projection-of-class.js';
 import { reactorOfClass } from './nest/reactor-of-class.js';
 import { projectionOptionsOf, type ProjectionDecoratorOptions } from './projection.decorator.js';
@@ -43,7 +43,7 @@ export class HandlerExplorer {
       ids.claim(name, CONFIGURED);
       found.projectors.push({ projection });
     }
-    for (const handler of this.classes()) {
+    for (const handler of ProviderClass.all(this.discovery, this.moduleRef)) {
       const projection = projectionOptionsOf(handler.type);
       if (projection !== undefined && this.isOurs('@Projection', projection.store, handler)) {
         names.claim(projection.name, handler);
@@ -59,37 +59,21 @@ export class HandlerExplorer {
     return found;
   }
 
-  private *classes(): Iterable<HandlerClass> {
-    const seen = new Set<Wrapper>();
-    for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
-      if (seen.has(wrapper)) continue;
-      seen.add(wrapper);
-      const handler = HandlerClass.of(wrapper, this.moduleRef);
-      if (handler !== undefined) yield handler;
-    }
-  }
-
   /** Whether it is for this store; if not, there has to be another. */
-  private isOurs(decorator: string, store: string | undefined, { name }: HandlerClass): boolean {
-    if (store === this.name) return true;
-    try {
-      this.moduleRef.get(getEventStoreToken(store), { strict: false });
-      return false;
-    } catch (error) {
-      throw new InvalidArgumentError(
-        decorator,
-        store === undefined
-          ? `${name} is for the event store without a name, and there is none. Give its decorator store: '${this.name}', or import EventStoreModule.forRoot(…) without a name.`
-          : `${name} is for the event store '${store}', and there is none of that name. Import EventStoreModule.forRoot({ …, name: '${store}' }).`,
-        { cause: error },
-      );
-    }
+  private isOurs(decorator: string, store: string | undefined, { name: className }: ProviderClass): boolean {
+    const ours = {
+      what: 'event store',
+      moduleName: 'EventStoreModule',
+      name: this.name,
+      tokenOf: getEventStoreToken,
+    };
+    return isForModule(ours, this.moduleRef, decorator, className, store);
   }
 }
 
 function addProjection(
   found: DiscoveredHandlers,
-  handler: HandlerClass,
+  handler: ProviderClass,
   options: ProjectionDecoratorOptions,
 ): void {
   const projection = projectionOfClass(handler, options);
@@ -104,7 +88,7 @@ function addProjection(
 
 const CONFIGURED = { name: "one of the module's option `projections`", module: undefined };
 
-type Owner = Pick<HandlerClass, 'name' | 'module'>;
+type Owner = Pick<ProviderClass, 'name' | 'module'>;
 
 /** Names that are given once in a store. */
 class Names {

@@ -15,7 +15,10 @@ as $function$
 #variable_conflict use_column
 declare
   gone text[];
+  lost text[];
   late text[];
+  over text[];
+  busy_runs text[];
   parents text[];
   names text[];
   chosen text[];
@@ -36,27 +39,17 @@ begin
            select from nestbox.leases l where l.name = w.worker and l.owner is not null and l.expires_at > clock_timestamp()
          );
   if gone is not null then
-    with lost as materialized (
-      select a.run_id
-        from {{schema}}.workflow_active a
-       where a.state = 1 and a.worker = any (gone)
-       order by a.run_id
-         for no key update skip locked
-    ), back as (
-      update {{schema}}.workflow_active a
-         set state = case when a.recoveries < a.max_recoveries then 0 else 4 end,
-             recoveries = a.recoveries + 1, worker = null, due_at = clock_timestamp()
-        from lost l
-       where a.run_id = l.run_id
-      returning a.run_id, a.state
-    )
-    update {{schema}}.workflow_runs r
-       set status = 'dead', updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
-      from back b
-     where r.id = b.run_id and b.state = 4;
+    select array_agg(l.run_id), array_agg(l.run_id) filter (where l.recoveries >= l.max_recoveries)
+      into lost, over
+      from (
+        select a.run_id, a.recoveries, a.max_recoveries
+          from {{schema}}.workflow_active a
+         where a.state = 1 and a.worker = any (gone)
+           for no key update skip locked
+      ) l;
   end if;
 
-  -- Runs past their deadline, and parents that wait for them.
+  -- Runs past their deadline.
   select array_agg(d.run_id)
     into late
     from (
@@ -67,23 +60,57 @@ begin
        limit 100
          for no key update skip locked
     ) d;
-  if late is not null then
-    select array_agg(distinct r.parent_id)
+
+  -- Those of them that have a parent need its row, too, which may wait for them; without it they have to wait.
+  over := over || late;
+  if over is not null then
+    select array_agg(p.run_id)
       into parents
+      from (
+        select a.run_id
+          from {{schema}}.workflow_active a
+         where a.run_id in (select r.parent_id from {{schema}}.workflow_runs r where r.id = any (over))
+           for no key update skip locked
+      ) p;
+    select array_agg(r.id)
+      into busy_runs
       from {{schema}}.workflow_runs r
-     where r.id = any (late) and r.parent_id is not null;
-    perform from {{schema}}.workflow_active a where a.run_id = any (parents) order by a.run_id for no key update;
+      join {{schema}}.workflow_active a on a.run_id = r.parent_id
+     where r.id = any (over) and r.parent_id <> all (coalesce(parents, '{}'));
+    if busy_runs is not null then
+      lost := array(select l from unnest(lost) as l where l <> all (busy_runs));
+      late := array(select l from unnest(late) as l where l <> all (busy_runs));
+      over := array(select l from unnest(over) as l where l <> all (busy_runs));
+    end if;
+  end if;
+
+  if lost is not null then
+    with back as (
+      update {{schema}}.workflow_active a
+         set state = case when a.recoveries < a.max_recoveries then 0 else 4 end,
+             recoveries = a.recoveries + 1, worker = null, due_at = now_at
+       where a.run_id = any (lost)
+      returning a.run_id, a.state
+    )
+    update {{schema}}.workflow_runs r
+       set status = 'dead', updated_at = (extract(epoch from now_at) * 1000)::bigint
+      from back b
+     where r.id = b.run_id and b.state = 4;
+  end if;
+  if late is not null then
     update {{schema}}.workflow_active a
-       set ending = 'deadline', state = case when a.state = 1 then 1 else 0 end, due_at = clock_timestamp()
+       set ending = 'deadline', state = case when a.state = 1 then 1 else 0 end, due_at = now_at
      where a.run_id = any (late);
     update {{schema}}.workflow_runs r
-       set status = 'cancelled', error = deadline_error,
-           updated_at = (extract(epoch from clock_timestamp()) * 1000)::bigint
-     where r.id = any (late);
+       set status = 'cancelled', error = deadline_error, updated_at = (extract(epoch from now_at) * 1000)::bigint
+      from {{schema}}.workflow_active a
+     where r.id = any (late) and a.run_id = r.id and a.ending = 'deadline';
+  end if;
+  if parents is not null then
     with woke as (
       update {{schema}}.workflow_active a
-         set state = 0, due_at = clock_timestamp()
-       where a.run_id = any (parents) and a.state = 2 and a.children && late
+         set state = 0, due_at = now_at
+       where a.run_id = any (parents) and a.state = 2 and a.children && over
       returning a.run_id
     )
     update {{schema}}.workflow_runs r set status = 'running' from woke w where r.id = w.run_id;

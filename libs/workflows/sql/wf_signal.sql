@@ -16,7 +16,7 @@ begin
       into its_worker, is_waiting
       from {{schema}}.workflow_active a
      where a.run_id = target
-       ;
+       for no key update;
     if found then
       select r.status into its_status from {{schema}}.workflow_runs r where r.id = target;
       -- It is only wound up any more.

@@ -154,7 +154,7 @@ begin
              )
          and not exists (
                select from {{schema}}.workflow_runs c
-                where c.id = any (p.children) and c.status in ('completed', 'failed', 'cancelled')
+                where c.id = any (p.children) and c.status in ('completed', 'failed', 'cancelled', 'dead')
              )
     ), parked as (
       update {{schema}}.workflow_active a

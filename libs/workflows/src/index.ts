@@ -79,3 +79,14 @@ export { MemoryWorkflowBackend } from './memory/memory.workflow-backend.js';
 export { VirtualClock } from './memory/virtual-clock.js';
 export { workflowMigrations } from './postgres/workflow-schema.js';
 export { PgWorkflowBackend, type PgWorkflowBackendOptions } from './postgres/pg.workflow-backend.js';
+export { WorkflowModule, type WorkflowModuleExtras } from './workflow.module.js';
+export type { WorkflowModuleOptions } from './workflow.module.options.js';
+export { InjectWorkflows, getWorkflowToken } from './workflow.tokens.js';
+export { WorkflowHealthIndicator, type WorkflowHealthOptions } from './workflow.health.js';
+export type {
+  ExecutionEnd,
+  RunEndEvent,
+  RunStartEvent,
+  StepEndEvent,
+  StepStartEvent,
+} from './observe/events.js';

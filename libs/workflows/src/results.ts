@@ -9,7 +9,7 @@ import { ENDED, type RunStatus } from './workflow.types.js';
 const POLL_MS = 500;
 
 interface Ended {
-  readonly workflow: string | undefined;
+  readonly workflow: string;
   readonly status: RunStatus;
   readonly output: unknown;
   readonly error: unknown;
@@ -45,11 +45,11 @@ export class Results {
     if (status === 'completed') return output;
     const reason = runErrorOf({ id: runId, status, error });
     if (status === 'cancelled' || status === 'dead') throw reason;
-    throw new RunFailedError(runId, workflow ?? '', messageOf(reason), reason);
+    throw new RunFailedError(runId, workflow, messageOf(reason), reason);
   }
 
-  ended({ runId, status, output, error }: LocalEnd & { workflow?: string }): void {
-    this.settle(runId, { workflow: undefined, status, output, error });
+  ended({ runId, ...end }: LocalEnd): void {
+    this.settle(runId, end);
   }
 
   close(error: unknown): void {

@@ -1,4 +1,5 @@
 import { assertName } from '@nestbox/core';
+import { activeTraceparent, inTrace } from './observe/traceparent.js';
 import { operation } from './operation.js';
 import { assertPriority } from './prepare-run.js';
 import type { CheckedFilter } from './run-filter.js';
@@ -116,7 +117,7 @@ export class RunOrders {
     const isForked = await operation(`fork run "${id}"`, async () => {
       const [taken] = await this.backend.get([newId]);
       if (taken !== undefined) throw new RunConflictError(newId, row.workflow, taken.workflow);
-      return this.backend.fork(id, fromStep, {
+      const run = inTrace({
         id: newId,
         workflow: row.workflow,
         version: row.version,
@@ -128,9 +129,10 @@ export class RunOrders {
         deadlineMs: undefined,
         maxRecoveries: 20,
         parentId: undefined,
-        traceparent: undefined,
+        traceparent: activeTraceparent(),
         worker: undefined,
       });
+      return this.backend.fork(id, fromStep, run);
     });
     if (!isForked) throw new RunStateError(id, row.status, `it has no step "${fromStep}".`);
     this.backend.notifyReady();

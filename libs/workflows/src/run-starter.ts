@@ -1,5 +1,6 @@
 import { describeWorkflow } from './engine/describe-workflow.js';
 import type { Worker } from './engine/worker.js';
+import { inTrace } from './observe/traceparent.js';
 import { operation } from './operation.js';
 import { prepareRun } from './prepare-run.js';
 import type { ChildOptions } from './workflow-context.js';
@@ -37,25 +38,32 @@ export class RunStarter {
     return prepareRun(describeWorkflow(workflow), input, options, this.maxPayloadBytes, parentId);
   }
 
-  /** @throws RunConflictError; WorkflowOperationError */
-  async start(run: PreparedRun): Promise<void> {
+  /**
+   * @returns false when there was a run with this id
+   * @throws RunConflictError; WorkflowOperationError
+   */
+  async start(prepared: PreparedRun): Promise<boolean> {
     const { backend } = this;
+    const run = inTrace(prepared);
     const worker = this.worker();
     // In a transaction it may not come about, and others can see it only afterwards.
     const mayBegin = run.delayMs === 0 && !backend.isInTransaction;
     const claimedBy = mayBegin ? worker?.tryReserve(run.workflow, run.queue) : undefined;
+    let isSure = false;
     try {
       const outcome = await operation(`start run "${run.id}" of workflow "${run.workflow}"`, () =>
         backend.start({ ...run, worker: claimedBy }),
       );
+      isSure = true;
       if (outcome.kind === 'exists') {
-        if (outcome.workflow === run.workflow) return;
+        if (outcome.workflow === run.workflow) return false;
         throw new RunConflictError(run.id, run.workflow, outcome.workflow);
       }
       if (claimedBy === undefined) backend.notifyReady();
       else worker!.beginNew(run, outcome.claim);
+      return true;
     } finally {
-      if (claimedBy !== undefined) worker!.unreserve();
+      if (claimedBy !== undefined) worker!.unreserve(isSure);
     }
   }
 }

@@ -1,7 +1,8 @@
 import { ClosedError, InvalidArgumentError, Lifecycle, assertName, parseDuration } from '@nestbox/core';
 import { defineWorkflow, type WorkflowDefinition } from './engine/definition.js';
 import type { LocalEnd } from './engine/execution-host.js';
-import { Worker } from './engine/worker.js';
+import { Worker, type WorkerState } from './engine/worker.js';
+import { loadOpenTelemetry } from './observe/open-telemetry.js';
 import { operation } from './operation.js';
 import { Results } from './results.js';
 import { infoOf, stepInfoOf } from './run-info.js';
@@ -22,8 +23,10 @@ export interface WorkflowServiceOptions extends WorkflowSettings {
   workflows?: readonly object[];
   /** For tests: the clock that waits are counted by. Default: that of the process. */
   clock?: { now(): number; wallTime(): number };
-  /** For tests: called when a step was recorded. */
+  /** For tests: called when a step was recorded, which is written soon. */
   onRecorded?: (runId: string, stepName: string) => void;
+  /** For tests: called when the record of a step was written. */
+  onWritten?: (runId: string, stepName: string) => void;
 }
 
 export interface RunPage {
@@ -58,7 +61,7 @@ export class WorkflowService {
     const ready = (): Promise<void> => this.init();
     this.starter = new RunStarter(backend, this.settings.maxPayloadBytes, () => this.worker);
     this.orders = new RunOrders(backend, this.settings.maxPayloadBytes, ready);
-    this.schedules = new Schedules(backend, ready);
+    this.schedules = new Schedules(backend, ready, () => options.clock?.wallTime() ?? Date.now());
     this.retention = new Retention(backend, this.settings.retentionMs);
     this.lifecycle = new Lifecycle(
       'WorkflowService',
@@ -109,6 +112,7 @@ export class WorkflowService {
           this.starter.prepareChild(type, input, id, options, parentId),
         startRun: (run) => this.starter.start(run),
         ended: (end) => this.ended(end),
+        written: this.options.onWritten,
         now: () => clock?.now() ?? performance.now(),
         wallTime: () => clock?.wallTime() ?? Date.now(),
         ...(this.options.onRecorded === undefined ? {} : { recorded: this.options.onRecorded }),
@@ -117,8 +121,14 @@ export class WorkflowService {
       this.definitions.values(),
     );
     this.worker = worker;
-    await worker.start();
-    this.schedules.start((run) => this.starter.start(run));
+    try {
+      await worker.start();
+    } catch (error) {
+      // The next call tries again.
+      this.worker = undefined;
+      throw error;
+    }
+    this.schedules.start(async (run) => void (await this.starter.start(run)));
     this.retention.start();
   }
 
@@ -139,9 +149,20 @@ export class WorkflowService {
     return this.worker?.size ?? 0;
   }
 
+  /** Whether this process is a worker that others count on. */
+  get workerState(): WorkerState {
+    return this.worker?.state ?? { worker: 'none', leaseAgeMs: undefined };
+  }
+
   /** The name of this process among the workers, while it is one. */
   get workerId(): string | undefined {
     return this.worker?.id;
+  }
+
+  /** @internal For tests: the clock has jumped. */
+  checkTime(): void {
+    this.worker?.checkTime();
+    this.schedules.checkTime();
   }
 
   /** @internal For tests: as if the process had died. */
@@ -307,6 +328,7 @@ export class WorkflowService {
   }
 
   private async open(): Promise<void> {
+    await loadOpenTelemetry();
     await this.backend.init();
     if (this.settings.limits.length > 0) await this.backend.saveQueues(this.settings.limits);
   }

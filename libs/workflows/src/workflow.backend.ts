@@ -144,6 +144,11 @@ export interface ClaimRequest {
   readonly workflows: readonly string[];
   /** Those that it serves; undefined for all. */
   readonly queues: readonly string[] | undefined;
+  /**
+   * What the worker has, when the answer to a start or a claim was lost: all else that it was given goes back first. A
+   * backend that loses no answers need not look at it.
+   */
+  readonly known?: readonly { readonly runId: string; readonly claim: bigint }[] | undefined;
 }
 
 export interface Claims {
@@ -242,6 +247,7 @@ export interface WorkerLease {
   readonly worker: string;
   /** By this process' own clock, ends before the others' view of it does. */
   readonly held: boolean;
+  readonly renewedMsAgo?: number | undefined;
   /** Aborts when it is over without having been released. */
   readonly signal: AbortSignal;
   release(): Promise<unknown>;

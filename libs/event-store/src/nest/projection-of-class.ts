@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from '@nestbox/core';
+import type { ProviderClass } from '@nestbox/nest';
 import type {
   DocumentProjection,
   ProjectionDecoratorOptions,
@@ -7,14 +8,13 @@ import type {
 import type { Projection, ProjectionContext } from '../projections/projection.types.js';
 import { multiStreamProjection } from '../projections/multi-stream.projection.js';
 import { singleStreamProjection } from '../projections/single-stream.projection.js';
-import type { HandlerClass } from './handler-class.js';
 
 /**
  * The projection that a class marked `@Projection` stands for.
  *
  * @throws InvalidArgumentError when it does not say by its methods what it is
  */
-export function projectionOfClass(handler: HandlerClass, options: ProjectionDecoratorOptions): Projection {
+export function projectionOfClass(handler: ProviderClass, options: ProjectionDecoratorOptions): Projection {
   const [evolves, handles] = [handler.has('evolve'), handler.has('handle')];
   if (evolves === handles) {
     throw refusal(
@@ -28,7 +28,7 @@ export function projectionOfClass(handler: HandlerClass, options: ProjectionDeco
 }
 
 function documentProjection(
-  handler: HandlerClass,
+  handler: ProviderClass,
   { name, events, collection, indexes, indexAll, tables, version, upcast }: ProjectionDecoratorOptions,
 ): Projection {
   if (!handler.isSingleton) {
@@ -66,7 +66,7 @@ function documentProjection(
 }
 
 function handlerProjection(
-  handler: HandlerClass,
+  handler: ProviderClass,
   {
     name,
     events,
@@ -105,7 +105,7 @@ function handlerProjection(
 type Work = (instance: ProjectionHandler) => Promise<void> | void;
 
 function instanceFor(
-  handler: HandlerClass,
+  handler: ProviderClass,
 ): (context: ProjectionContext, work: Work) => Promise<void> | void {
   if (handler.isSingleton) {
     const instance = handler.singleton as ProjectionHandler;
@@ -114,6 +114,6 @@ function instanceFor(
   return async (context, work) => work(await handler.resolve<ProjectionHandler>(context));
 }
 
-function refusal(handler: HandlerClass, problem: string): InvalidArgumentError {
+function refusal(handler: ProviderClass, problem: string): InvalidArgumentError {
   return new InvalidArgumentError('@Projection', `${handler.name} ${problem}`);
 }

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from '@nestbox/core';
+import type { ProviderClass } from '@nestbox/nest';
 import type { ReactorOptions } from '../consumers/consumer.types.js';
 import type { ReactorBatchHandler, ReactorDecoratorOptions, ReactorHandler } from '../reactor.decorator.js';
-import type { HandlerClass } from './handler-class.js';
 
 /**
  * What a consumer takes for a class marked `@Reactor`.
@@ -9,7 +9,7 @@ import type { HandlerClass } from './handler-class.js';
  * @throws InvalidArgumentError when it does not say by its methods what it is
  */
 export function reactorOfClass(
-  handler: HandlerClass,
+  handler: ProviderClass,
   { id, events, ...options }: Omit<ReactorDecoratorOptions, 'store'>,
 ): ReactorOptions {
   const [handles, handlesBatches] = [handler.has('handle'), handler.has('handleBatch')];
@@ -29,7 +29,7 @@ export function reactorOfClass(
   };
 }
 
-function eachMessageOf(handler: HandlerClass): NonNullable<ReactorOptions['eachMessage']> {
+function eachMessageOf(handler: ProviderClass): NonNullable<ReactorOptions['eachMessage']> {
   if (handler.isSingleton) {
     const instance = handler.singleton as ReactorHandler;
     return (event, context) => instance.handle(event, context);
@@ -40,7 +40,7 @@ function eachMessageOf(handler: HandlerClass): NonNullable<ReactorOptions['eachM
   };
 }
 
-function eachBatchOf(handler: HandlerClass): NonNullable<ReactorOptions['eachBatch']> {
+function eachBatchOf(handler: ProviderClass): NonNullable<ReactorOptions['eachBatch']> {
   if (handler.isSingleton) {
     const instance = handler.singleton as ReactorBatchHandler;
     return (events, context) => instance.handleBatch(events, context);

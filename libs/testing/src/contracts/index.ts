@@ -8,3 +8,5 @@ export { eventStoreContract } from './event-store-contract.js';
 export type { EventStoreContractOptions, EventStoreContractSubject } from './event-store/subject.js';
 export { kvContract } from './kv-contract.js';
 export type { KvContractOptions, KvContractSubject } from './kv/subject.js';
+export { workflowContract } from './workflow-contract.js';
+export type { WorkflowContractOptions, WorkflowContractSubject } from './workflows/subject.js';

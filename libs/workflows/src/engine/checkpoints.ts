@@ -24,6 +24,8 @@ export interface CheckpointOwner {
   lose(): void;
   /** It may only be wound up any more. */
   wind(ending: Ending): void;
+  /** These are written. */
+  written(steps: readonly StepRecord[]): void;
   /** A record cannot be written because of what is in it. */
   spoil(error: unknown): void;
 }
@@ -133,6 +135,7 @@ export class Checkpoints {
           this.owner.lose();
           return undefined;
         }
+        this.owner.written(write.steps);
         if (outcome.ending !== undefined) this.owner.wind(outcome.ending);
         return outcome;
       } catch (error) {

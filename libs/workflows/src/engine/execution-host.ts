@@ -7,6 +7,7 @@ import type { Semaphore } from './semaphore.js';
 /** How a run ended, in the process where it did. */
 export interface LocalEnd {
   readonly runId: string;
+  readonly workflow: string;
   readonly status: RunStatus;
   readonly output: unknown;
   readonly error: unknown;
@@ -35,13 +36,16 @@ export interface ExecutionHost {
     options: ChildOptions,
     parentId: string,
   ): PreparedRun;
-  startChild(run: PreparedRun): Promise<void>;
+  /** @returns false when there was a run with this id */
+  startChild(run: PreparedRun): Promise<boolean>;
   /** Has what came for the runs of this worker looked for, soon. */
   lookForNews(): void;
   /** A deadline may be over. */
   deadlinePassed(): void;
   /** Called when a step was recorded; a test may have the process "crash" here. */
   recorded?(runId: string, stepName: string): void;
+  /** Called when the record of a step was written. */
+  readonly written?: ((runId: string, stepName: string) => void) | undefined;
   ended(end: LocalEnd): void;
   /** The execution is over, with the run or without it. */
   left(runId: string): void;

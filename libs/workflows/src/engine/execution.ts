@@ -76,7 +76,7 @@ export class Execution {
     this.checkpoints = new Checkpoints(host.backend, this, run.recoveries);
     this.compensations = new Compensations(this);
     this.waits = new Waits(() => host.now());
-    this.scopes = new Scopes(run.id);
+    this.scopes = new Scopes(run.id, run.steps);
     this.parking = new Parking(this);
     this.observation = observeRun({
       runId: run.id,
@@ -92,7 +92,9 @@ export class Execution {
     if (deadlineInMs !== undefined) this.watchDeadline(deadlineInMs);
     if (ending !== undefined) this.windAs(ending, ending === 'failed' ? error : this.endingError(ending));
     const finale = new Finale(this);
-    const body = runInRootScope(() => this.definition.run(this, this.run.input));
+    const body = runInRootScope(() =>
+      this.observation.body(() => this.definition.run(this, this.run.input)),
+    );
     body
       .then(
         (output) => finale.returned(output),
@@ -166,9 +168,10 @@ export class Execution {
 
   /** Waits for something without keeping the run from being parked. */
   async aside<R>(wait: () => Promise<R>): Promise<R> {
+    const waiting = wait();
     this.rest();
     try {
-      return await wait();
+      return await waiting;
     } finally {
       this.active++;
     }
@@ -210,6 +213,12 @@ export class Execution {
       new RunReleasedError(this.runId, 'another worker has taken it over, or it is over.'),
     );
     this.leave('lost');
+  }
+
+  written(steps: readonly StepRecord[]): void {
+    const { written } = this.host;
+    if (written === undefined) return;
+    for (const { name, status } of steps) if (status !== 'pending') written(this.runId, name);
   }
 
   wind(ending: Ending): void {
@@ -313,7 +322,7 @@ export class Execution {
 
   finish(status: 'completed' | 'failed' | 'cancelled' | 'stuck', output: unknown, error: unknown): void {
     this.leave(status, error);
-    this.host.ended({ runId: this.runId, status, output, error });
+    this.host.ended({ runId: this.runId, workflow: this.workflow, status, output, error });
   }
 
   /** Resolves when nothing is being done any more. */

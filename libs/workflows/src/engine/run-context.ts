@@ -9,7 +9,7 @@ import type {
 } from '../workflow-context.js';
 import type { InputOf, OutputOf, WorkflowClass } from '../workflow.decorator.js';
 import type { StepContext, StepKind, StepOptions } from '../workflow.types.js';
-import { place } from './ambient.js';
+import { place, type Lead, type Place } from './ambient.js';
 import type { Call } from './call.js';
 import { describeWorkflow } from './describe-workflow.js';
 import type { Execution } from './execution.js';
@@ -25,7 +25,8 @@ import { replayLogger } from './replay-logger.js';
 /** The context of a run, or of one of its branches. */
 export class RunContext implements WorkflowContext {
   readonly logger: WorkflowLogger;
-  private drawn = 0;
+  /** How often, by the call before. */
+  private readonly drawn = new Map<string, number>();
   private readonly sets = new Map<string, number>();
   private readonly changes = new Map<string, boolean>();
 
@@ -81,23 +82,19 @@ export class RunContext implements WorkflowContext {
     fn: (context: WorkflowContext, item: T, index: number) => R | Promise<R>,
     options: MapOptions = {},
   ): Promise<R[]> {
-    return this.attempt(() => {
-      const base = scopedName(this.scope, name, 'name');
-      return this.execution.scopes.use(base, (scope) =>
+    return this.attempt(() =>
+      this.inBranches(name, (scope, after) =>
         mapBranches(items, key, options, (item, index, itemKey) =>
-          this.inScope(`${scopedName(`${scope}/`, itemKey, `key of items[${index}]`)}/`, (context) =>
+          this.inScope(`${scopedName(`${scope}/`, itemKey, `key of items[${index}]`)}/`, after, (context) =>
             fn(context, item, index),
           ),
         ),
-      );
-    });
+      ),
+    );
   }
 
   branch<R>(name: string, fn: (context: WorkflowContext) => R | Promise<R>): Promise<R> {
-    return this.attempt(() => {
-      const base = scopedName(this.scope, name, 'name');
-      return this.execution.scopes.use(base, (scope) => this.inScope(`${scope}/`, fn));
-    });
+    return this.attempt(() => this.inBranches(name, (scope, after) => this.inScope(`${scope}/`, after, fn)));
   }
 
   sleep(name: string, duration: Duration): Promise<void> {
@@ -142,6 +139,7 @@ export class RunContext implements WorkflowContext {
   }
 
   patched(change: string): boolean {
+    this.assertOutside('patched()');
     if (this.root !== undefined) return this.root.patched(change);
     const known = this.changes.get(change);
     if (known !== undefined) return known;
@@ -166,6 +164,7 @@ export class RunContext implements WorkflowContext {
   }
 
   setValue(key: string, value: unknown): void {
+    this.assertOutside('setValue()');
     if (this.root !== undefined) return this.root.setValue(key, value);
     scopedName('', key, 'key');
     const encoded = this.execution.encode(value, 'value', `The value "${key}"`);
@@ -211,24 +210,57 @@ export class RunContext implements WorkflowContext {
   /** Notes the call, at once, so that the order of calls is that of the code. */
   private open(name: string, kind: StepKind): { base: string; call: Call } {
     const base = scopedName(this.scope, name, 'name');
-    const at = place.getStore();
-    if (at?.isInStep === true) {
-      throw new InvalidArgumentError(
-        'context',
-        `"${name}" is called inside of a step, where nothing can be recorded. Call it before or after the step.`,
-      );
-    }
-    const isOurs = at?.context instanceof RunContext && at.context.execution === this.execution;
-    const call = this.execution.journal.open(base, kind, isOurs ? at.after?.name : undefined);
+    this.assertOutside(`"${name}"`);
+    const call = this.execution.journal.open(base, kind, this.leading?.name);
     this.execution.assertAlone(base, call);
-    // What follows in the same function, behind its await too, comes after this call.
-    place.enterWith({ context: isOurs ? at.context : this, after: call, isInStep: false });
+    this.leadOn(call);
     return { base, call };
   }
 
-  private inScope<R>(scope: string, fn: (context: WorkflowContext) => R | Promise<R>): Promise<R> {
+  /** What a step does is not done again in a replay. @throws InvalidArgumentError */
+  private assertOutside(what: string): void {
+    if (place.getStore()?.isInStep !== true) return;
+    throw new InvalidArgumentError(
+      'context',
+      `${what} is called inside of a step, where nothing can be recorded. Call it before or after the step.`,
+    );
+  }
+
+  /** What was called last on the way to here. */
+  private get leading(): Lead | undefined {
+    return this.ownPlace?.after;
+  }
+
+  private get ownPlace(): Place | undefined {
+    const at = place.getStore();
+    return at?.context instanceof RunContext && at.context.execution === this.execution ? at : undefined;
+  }
+
+  /** What follows in the same function, behind its await too, comes after this. */
+  private leadOn(after: Lead): void {
+    place.enterWith({ context: this.ownPlace?.context ?? this, after, isInStep: false });
+  }
+
+  private inBranches<R>(
+    name: string,
+    work: (scope: string, after: Lead | undefined) => Promise<R>,
+  ): Promise<R> {
+    this.assertOutside(`"${name}"`);
+    const base = scopedName(this.scope, name, 'name');
+    const { leading } = this;
+    return this.execution.scopes.use(base, leading?.name, (scope) => {
+      const result = work(scope, leading);
+      this.leadOn({ name: `${scope}/` });
+      return result;
+    });
+  }
+
+  private inScope<R>(
+    scope: string,
+    after: Lead | undefined,
+    fn: (context: WorkflowContext) => R | Promise<R>,
+  ): Promise<R> {
     const context = new RunContext(this.execution, scope, this.root ?? this);
-    const after = place.getStore()?.after;
     return place.run({ context, after, isInStep: false }, async () => fn(context));
   }
 
@@ -241,7 +273,12 @@ export class RunContext implements WorkflowContext {
     }
   }
 
+  /** By the call that leads to it, so that functions which run at the same time draw their own. */
   private draw(): Buffer {
-    return createHash('sha256').update(`${this.runId}\0${this.scope}\0${++this.drawn}`).digest();
+    this.assertOutside('random() or uuid()');
+    const after = this.leading?.name ?? '';
+    const drawn = (this.drawn.get(after) ?? 0) + 1;
+    this.drawn.set(after, drawn);
+    return createHash('sha256').update(`${this.runId}\0${this.scope}\0${after}\0${drawn}`).digest();
   }
 }

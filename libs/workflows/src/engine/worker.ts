@@ -5,40 +5,21 @@ import { decodeValue } from '../values/typed-value.js';
 import type { ClaimedRun, PreparedRun, WorkerLease, WorkflowBackend } from '../workflow.backend.js';
 import type { WorkflowClass } from '../workflow.decorator.js';
 import type { WorkflowDefinition } from './definition.js';
+import { Doubt } from './doubt.js';
 import type { ExecutionHost, LocalEnd } from './execution-host.js';
 import { Execution } from './execution.js';
 import { logger } from './logger.js';
 import { Semaphore } from './semaphore.js';
+import type { WorkerOwner, WorkerSettings } from './worker-owner.js';
 
+const SOON_MS = 5;
 const RECOVERY = { baseMs: 100, maxMs: 5_000 };
 
-export interface WorkerSettings {
-  /** How many runs at once; parked ones do not count. */
-  readonly concurrency: number;
-  /** The queues that it serves; undefined for all. */
-  readonly queues: readonly string[] | undefined;
-  /** Queues whose limits have to be asked for before a run of theirs may begin. */
-  readonly limitedQueues: readonly string[];
-  readonly leaseMs: number;
-  readonly pollMs: number;
-  readonly drainMs: number;
-  readonly maxPayloadBytes: number;
-}
-
-/** What a worker leaves to the service that it belongs to. */
-export interface WorkerOwner {
-  childRun(
-    workflow: WorkflowClass,
-    input: unknown,
-    id: string,
-    options: ChildOptions,
-    parentId: string,
-  ): PreparedRun;
-  startRun(run: PreparedRun): Promise<unknown>;
-  ended(end: LocalEnd): void;
-  now(): number;
-  wallTime(): number;
-  recorded?(runId: string, stepName: string): void;
+export interface WorkerState {
+  /** `live` while it has its lease, `lost` while it is without, so that others take its runs. */
+  readonly worker: 'none' | 'live' | 'lost';
+  /** How long ago the lease was renewed, in ms; undefined where it needs no renewal. */
+  readonly leaseAgeMs: number | undefined;
 }
 
 type Subscription = ReturnType<WorkflowBackend['on']>;
@@ -51,6 +32,7 @@ export class Worker implements ExecutionHost {
   private readonly executions = new Map<string, Execution>();
   /** Room that is kept for runs that are being started. */
   private reserved = 0;
+  private readonly doubt = new Doubt();
   private lease: WorkerLease | undefined;
   private ready: Subscription | undefined;
   private news: Subscription | undefined;
@@ -69,9 +51,11 @@ export class Worker implements ExecutionHost {
     this.transactions = new Semaphore(backend.transactionLimit);
     for (const definition of definitions) this.definitions.set(definition.name, definition);
     if (owner.recorded !== undefined) this.recorded = owner.recorded.bind(owner);
+    this.written = owner.written;
   }
 
   recorded?: (runId: string, stepName: string) => void;
+  readonly written: ((runId: string, stepName: string) => void) | undefined;
 
   /** How many runs it has in memory. */
   get size(): number {
@@ -81,6 +65,13 @@ export class Worker implements ExecutionHost {
   /** The name of its membership, while it has one. */
   get id(): string | undefined {
     return this.lease?.worker;
+  }
+
+  get state(): WorkerState {
+    if (this.isStopping) return { worker: 'none', leaseAgeMs: undefined };
+    return this.isLive
+      ? { worker: 'live', leaseAgeMs: this.lease?.renewedMsAgo }
+      : { worker: 'lost', leaseAgeMs: undefined };
   }
 
   get isLive(): boolean {
@@ -104,16 +95,18 @@ export class Worker implements ExecutionHost {
    */
   tryReserve(workflow: string, queue: string): string | undefined {
     const { queues, limitedQueues } = this.settings;
-    if (!this.isLive || this.isCrowded || !this.definitions.has(workflow)) return undefined;
+    if (!this.isLive || this.isCrowded || this.doubt.isThere || !this.definitions.has(workflow))
+      return undefined;
     if (limitedQueues.includes(queue) || (queues !== undefined && !queues.includes(queue))) return undefined;
     this.reserved++;
     return this.lease!.worker;
   }
 
-  /** Gives room back that was kept, after the run was started or not. */
-  unreserve(): void {
+  /** Gives room back that was kept, after the run was started or not, or nobody knows. */
+  unreserve(isSure: boolean): void {
     this.reserved--;
-    if (this.hasMore) this.ready?.wake();
+    if (!isSure) this.doubt.raise();
+    if (this.hasMore || this.doubt.isThere) this.ready?.wake();
   }
 
   /** @param isAwaitedElsewhere whether another process may wait for its result */
@@ -121,6 +114,8 @@ export class Worker implements ExecutionHost {
     const definition = this.definitions.get(run.workflow);
     if (definition === undefined) return;
     const execution = new Execution(this, definition, run, isAwaitedElsewhere);
+    // It has been claimed once more, though nobody here knows yet that it was given up.
+    this.executions.get(run.id)?.lose();
     this.executions.set(run.id, execution);
     execution.start();
   }
@@ -166,6 +161,12 @@ export class Worker implements ExecutionHost {
     return this.stopped;
   }
 
+  /** Ends the waits whose time has come; for a clock that jumps. */
+  checkTime(): void {
+    for (const { waits } of this.executions.values()) waits.check();
+    this.ready?.wake();
+  }
+
   /** As if the process had died: nothing is given back, and nothing more is written. */
   crash(): string | undefined {
     this.isStopping = true;
@@ -194,8 +195,8 @@ export class Worker implements ExecutionHost {
     return this.owner.childRun(workflow, input, id, options, parentId);
   }
 
-  async startChild(run: PreparedRun): Promise<void> {
-    await this.owner.startRun(run);
+  startChild(run: PreparedRun): Promise<boolean> {
+    return this.owner.startRun(run);
   }
 
   lookForNews(): void {
@@ -248,16 +249,26 @@ export class Worker implements ExecutionHost {
     const { lease } = this;
     if (this.isStopping || lease === undefined || !lease.held) return;
     const limit = Math.max(0, this.settings.concurrency - this.executions.size - this.reserved);
-    const { runs, nextInMs } = await this.backend.claim({
-      worker: lease.worker,
-      limit,
-      workflows: [...this.definitions.keys()],
-      queues: this.settings.queues,
-    });
+    const isDoubtful = this.doubt.isThere && this.reserved === 0;
+    const { runs, nextInMs } = await this.backend
+      .claim({
+        worker: lease.worker,
+        limit,
+        workflows: [...this.definitions.keys()],
+        queues: this.settings.queues,
+        known: isDoubtful ? this.doubt.ask(this.executions.values()) : undefined,
+      })
+      .catch((error: unknown) => {
+        this.doubt.raise();
+        throw error;
+      });
+    const doubtMs = isDoubtful ? this.doubt.settle() : undefined;
+    if (doubtMs !== undefined) this.ready?.wakeIn(doubtMs);
     this.hasMore = runs.length >= limit;
     // Should it have been lost meanwhile, others take them.
     if (lease.held) for (const run of runs) this.begin(run, true);
-    if (nextInMs !== undefined) this.ready?.wakeIn(nextInMs);
+    // What is due already, somebody else has under way.
+    if (nextInMs !== undefined) this.ready?.wakeIn(Math.max(nextInMs, SOON_MS));
     if (this.executions.size > 0) this.lookForNews();
     // It has been asked to stop while it was claiming.
     if (this.isStopping) for (const execution of this.executions.values()) execution.release();

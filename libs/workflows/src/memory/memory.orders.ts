@@ -5,6 +5,7 @@ import {
   SIGNALS,
   STEPS,
   VALUES,
+  findStep,
   type ActiveRun,
   type StoredRun,
   type StoredStep,
@@ -65,7 +66,7 @@ export function retryRuns(op: Operation, runIds: readonly string[], fromStep: st
     const run = op.get(RUNS, id);
     if (run === undefined || !canGoOn(run, op.get(ACTIVE, id))) return false;
     const steps = op.get(STEPS, id) ?? new Map<string, StoredStep>();
-    const from = fromStep === undefined ? undefined : steps.get(fromStep);
+    const from = fromStep === undefined ? undefined : findStep(steps, fromStep);
     if (fromStep !== undefined && from === undefined) return false;
     forget(op, id, steps, from);
     goOn(op, run, undefined);

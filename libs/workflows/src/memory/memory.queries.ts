@@ -116,7 +116,12 @@ function matches(run: StoredRun, query: RunQuery): boolean {
 }
 
 function contains({ id, workflow, input, output = '', error = '' }: StoredRun, text: string): boolean {
-  return [id, workflow, input, output, error].some((part) => part.toLowerCase().includes(text));
+  // In JSON, quotes and line breaks are escaped.
+  const escaped = JSON.stringify(text).slice(1, -1);
+  return (
+    [id, workflow].some((name) => name.toLowerCase().includes(text)) ||
+    [input, output, error].some((json) => json.toLowerCase().includes(escaped))
+  );
 }
 
 type Place = Pick<RunRow, 'createdAtMs' | 'id'>;

@@ -1,5 +1,6 @@
+import { RunConflictError } from '../workflow.errors.js';
 import type { NewRun, StartOutcome } from '../workflow.backend.js';
-import { ACTIVE, RUNS, STEPS, type ActiveRun, type StoredRun } from './memory.tables.js';
+import { ACTIVE, RUNS, STEPS, findStep, type ActiveRun, type StoredRun } from './memory.tables.js';
 import type { Operation } from './operation.js';
 
 /** @see WorkflowBackend.start */
@@ -65,13 +66,14 @@ export function newActive(op: Operation, run: StoredRun): ActiveRun {
   };
 }
 
-/** @see WorkflowBackend.fork */
+/** @see WorkflowBackend.fork @throws RunConflictError when the id of the new run is taken */
 export function forkRun(op: Operation, runId: string, fromStep: string | undefined, run: NewRun): boolean {
   if (op.get(RUNS, runId) === undefined) return false;
   const steps = op.get(STEPS, runId);
-  const from = fromStep === undefined ? undefined : steps?.get(fromStep);
+  const from = fromStep === undefined ? undefined : findStep(steps, fromStep);
   if (fromStep !== undefined && from === undefined) return false;
-  if (startRun(op, run, runId).kind !== 'started') return false;
+  const outcome = startRun(op, run, runId);
+  if (outcome.kind === 'exists') throw new RunConflictError(run.id, run.workflow, outcome.workflow);
   const kept = [...(steps ?? [])].filter(
     ([, { seq, status, kind }]) =>
       from !== undefined &&

@@ -1,3 +1,4 @@
+import { compareUtf8 } from '@nestbox/core';
 import type { Encoded, Ending, LoadedStep, QueueRow, RunRow, ScheduleRow } from '../workflow.backend.js';
 import type { RunStatus, StepKind, StepStatus } from '../workflow.types.js';
 import { decodeValue } from '../values/typed-value.js';
@@ -130,9 +131,20 @@ export function runRowOf(run: StoredRun): RunRow {
   };
 }
 
+/** A step that code has called; nobody goes on from a compensation. */
+export function findStep(
+  steps: ReadonlyMap<string, StoredStep> | undefined,
+  name: string,
+): StoredStep | undefined {
+  const step = steps?.get(name);
+  return step?.kind === 'compensation' ? undefined : step;
+}
+
 /** In the order of `seq`. */
 export function loadedStepsOf(steps: ReadonlyMap<string, StoredStep> | undefined, now: number): LoadedStep[] {
-  return [...(steps?.values() ?? [])].sort((a, b) => a.seq - b.seq).map((step) => loadedStepOf(step, now));
+  return [...(steps?.values() ?? [])]
+    .sort((a, b) => a.seq - b.seq || compareUtf8(a.name, b.name))
+    .map((step) => loadedStepOf(step, now));
 }
 
 function loadedStepOf(step: StoredStep, now: number): LoadedStep {

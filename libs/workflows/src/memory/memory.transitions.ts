@@ -1,6 +1,6 @@
 import type { Encoded, Ending } from '../workflow.backend.js';
 import type { RunStatus } from '../workflow.types.js';
-import { ACTIVE, QUEUES, RUNS, STEPS, type ActiveRun } from './memory.tables.js';
+import { ACTIVE, QUEUES, RUNS, STEPS, isOver, type ActiveRun } from './memory.tables.js';
 import type { Operation } from './operation.js';
 
 // How runs go from one state to another. Whoever changes a run writes its active row, so that nobody else does at the
@@ -32,9 +32,9 @@ export function wake(op: Operation, active: ActiveRun): void {
 
 /** Tells the parent of a run that it is over. */
 export function tellParent(op: Operation, runId: string): void {
-  const parentId = op.get(RUNS, runId)?.parentId;
-  const parent = parentId === undefined ? undefined : op.get(ACTIVE, parentId);
-  if (parent === undefined) return;
+  const run = op.get(RUNS, runId);
+  const parent = run?.parentId === undefined ? undefined : op.get(ACTIVE, run.parentId);
+  if (run === undefined || parent === undefined || !isOver(run)) return;
   if (parent.state === 'parked' && parent.children.includes(runId)) wake(op, parent);
   // It may be about to park: that has to come before this, or after it.
   else op.set(ACTIVE, parent.runId, parent);
@@ -61,7 +61,8 @@ export function cancelTrees(
   const workers = new Set<string>();
   const seen = new Set<string>();
   const children = childrenOf(op);
-  const next = runIds.filter((id) => isCancellable(op, id));
+  // Of those that were cancelled before, the worker may have started another child before it knew.
+  const next = runIds.filter((id) => isCancellable(op, id) || op.get(RUNS, id)?.status === 'cancelled');
   for (let id = next.shift(); id !== undefined; id = next.shift()) {
     if (seen.has(id)) continue;
     seen.add(id);
@@ -98,9 +99,9 @@ function cancelOne(op: Operation, runId: string, ending: Ending, error: Encoded)
   const active = op.get(ACTIVE, runId);
   if (active !== undefined) {
     // One that has failed is being wound up already.
-    const wound = { ...active, ending: active.ending ?? ending };
+    const wound = { ...active, ending: active.ending ?? ending, recoveries: 0 };
     if (active.state === 'claimed') op.set(ACTIVE, runId, wound);
-    else if (hasSomethingToUndo(op, runId)) op.set(ACTIVE, runId, { ...wound, ...ready(op), recoveries: 0 });
+    else if (hasSomethingToUndo(op, runId)) op.set(ACTIVE, runId, { ...wound, ...ready(op) });
     else op.delete(ACTIVE, runId);
   }
   tellParent(op, runId);

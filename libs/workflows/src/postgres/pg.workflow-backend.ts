@@ -142,6 +142,10 @@ export class PgWorkflowBackend implements WorkflowBackend {
       get held() {
         return lease.held;
       },
+      get renewedMsAgo() {
+        // It is renewed after a third of its time.
+        return Math.max(0, performance.now() - (lease.renewAt - lease.ttlMs / 3));
+      },
       get signal() {
         return lease.signal;
       },

@@ -12,6 +12,7 @@ const DEADLINE_ERROR = JSON.stringify({ code: 'DEADLINE_EXCEEDED' });
 /** The statements that give workers runs to do. */
 export class RunClaimer {
   private readonly claiming: string;
+  private readonly returning: string;
   private readonly loading: string;
   private readonly stepping: string;
   private readonly counting: string;
@@ -23,6 +24,12 @@ export class RunClaimer {
     const quoted = quoteIdentifier(schema);
     this.claiming = `select c.run_id, c.claim::text as claim, c.is_fresh, c.next_ms
       from ${quoted}.wf_claim($1, $2::integer, $3::text[], $4::text[], $5::text::jsonb) c`;
+    this.returning = `update ${quoted}.workflow_active a
+        set state = 0, worker = null, due_at = clock_timestamp()
+      where a.worker = $1 and a.state = 1
+        and not exists (
+              select from unnest($2::text[], $3::bigint[]) as k (id, claim) where k.id = a.run_id and k.claim = a.claim
+            )`;
     this.loading = `select r.id, r.workflow, r.input, r.error, r.queue, r.priority, r.parent_id, r.traceparent,
         r.created_at::float8 as created_at, a.ending, a.recoveries, a.claim::text as claim,
         (extract(epoch from a.deadline_at - clock_timestamp()) * 1000)::float8 as deadline_ms
@@ -38,7 +45,11 @@ export class RunClaimer {
     return runInRootScope(() => this.claimNow(request));
   }
 
-  private async claimNow({ worker, limit, workflows, queues }: ClaimRequest): Promise<Claims> {
+  private async claimNow({ worker, limit, workflows, queues, known }: ClaimRequest): Promise<Claims> {
+    if (known !== undefined) {
+      const claims = `{${known.map(({ claim }) => String(claim)).join(',')}}`;
+      await this.postgres.query(this.returning, [worker, textArray(known.map(({ runId }) => runId)), claims]);
+    }
     const rows = await this.postgres.query(this.claiming, [
       worker,
       limit,

@@ -48,9 +48,9 @@ export class RunReader {
       from ${quoted}.workflow_signals s
       where s.run_id = any ($2::text[]) and s.taken_by is null
       order by position`;
-    // A stuck or dead child may still be resumed, so that its parent goes on waiting.
+    // For a stuck child, its parent goes on waiting.
     this.ending = `select ${RUN_COLUMNS} from ${this.runs} r
-      where r.id = any ($1::text[]) and r.status in ('completed', 'failed', 'cancelled')`;
+      where r.id = any ($1::text[]) and r.status in ('completed', 'failed', 'cancelled', 'dead')`;
   }
 
   async get(ids: readonly string[]): Promise<RunRow[]> {

@@ -29,6 +29,7 @@ export class Schedules {
   constructor(
     private readonly backend: WorkflowBackend,
     private readonly ready: () => Promise<void>,
+    private readonly wallTime: () => number,
   ) {}
 
   /** @internal */
@@ -43,26 +44,34 @@ export class Schedules {
     clearTimeout(this.timer);
   }
 
+  /** @internal For tests: the clock has jumped. */
+  checkTime(): void {
+    this.plan(0);
+  }
+
   /** @internal By `WorkflowService.schedule`. */
   async save(name: string, cron: string, timezone: string, run: PreparedRun): Promise<void> {
     assertName(name, 'name');
     assertName(cron, 'cron');
     assertName(timezone, 'options.timezone');
-    const nextAtMs = nextTime(cron, timezone, Date.now());
+    const firstAtMs = nextTime(cron, timezone, this.wallTime());
     await this.ready();
     const { workflow, input, queue, priority } = run;
-    await operation(`save schedule "${name}"`, () =>
-      this.backend.saveSchedule({
+    await operation(`save schedule "${name}"`, async () => {
+      const before = (await this.backend.schedules()).find((schedule) => schedule.name === name);
+      // A deployment that says the same again neither resumes it nor skips what is due.
+      const isSame = before?.cron === cron && before.timezone === timezone;
+      await this.backend.saveSchedule({
         name,
         workflow,
         cron,
         timezone,
         input,
         options: { queue, priority },
-        nextAtMs,
-        isPaused: false,
-      }),
-    );
+        nextAtMs: isSame ? before.nextAtMs : firstAtMs,
+        isPaused: isSame && before.isPaused,
+      });
+    });
     this.backend.afterCommit(() => this.plan(0));
   }
 
@@ -89,7 +98,7 @@ export class Schedules {
       const done = await this.backend.pauseSchedule(
         name,
         false,
-        nextTime(row.cron, row.timezone, Date.now()),
+        nextTime(row.cron, row.timezone, this.wallTime()),
       );
       this.plan(0);
       return done;

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { Coalescer, TimeoutError } from '@nestbox/core';
 import { Postgres, type PostgresOptions, type Sql } from '@nestbox/postgres';
@@ -62,6 +63,8 @@ export class LockConnection {
   private probe: NodeJS.Timeout | undefined;
 
   private constructor() {
+    // Each lock listens to it.
+    setMaxListeners(0, this.ending.signal);
     this.calls = new Coalescer({
       name: 'Locks of runs',
       flush: (calls) => this.flush(calls),
@@ -108,7 +111,7 @@ export class LockConnection {
     this.ending.abort(reason);
     for (const reject of this.running) reject(reason);
     // What it still has to say about a connection that is no more is of no interest.
-    this.owner?.close().catch(() => undefined);
+    this.owner?.client.end({ timeout: 0 }).catch(() => undefined);
   }
 
   private async open(parsed: ConnectionOptions, index: number): Promise<void> {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClosedError, KeyedMutex, backoffMs, runInRootScope } from '@nestbox/core';
 import { isConnectionLost, type Postgres } from '@nestbox/postgres';
@@ -27,7 +28,10 @@ export class RunLocks {
   constructor(
     private readonly postgres: Postgres,
     private readonly schema: string,
-  ) {}
+  ) {
+    // Each that waits listens to it.
+    setMaxListeners(0, this.closing.signal);
+  }
 
   async run<T>(id: string, fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
     this.held.assertFree(id);

@@ -11,6 +11,9 @@ import { recordFailure } from './step.js';
 /** A deadlock or a serialization failure is tried again so often. */
 const CONFLICTS = 20;
 const CONFLICT_WAIT = { baseMs: 5, maxMs: 500 };
+/** How long the database may take to answer. */
+const PING_MS = 1_000;
+const COMMIT_UNKNOWN = 'COMMIT_OUTCOME_UNKNOWN';
 
 /** Does something in a transaction that also records its result. @throws as `WorkflowContext.transaction` */
 export async function runTransaction<R>(
@@ -72,44 +75,65 @@ class StepTransaction<R> {
 
   private async untilSettled(attempt: number): Promise<R> {
     const { backend } = this.execution.host;
-    for (let conflicts = 1; ; conflicts++) {
+    let conflicts = 0;
+    let mayBeDone = false;
+    for (let tries = 1; ; tries++) {
       try {
-        return await this.once(attempt);
+        return await this.once(attempt, mayBeDone);
       } catch (error) {
         if (error instanceof NotHeldError) throw error;
         // Nobody knows whether a transaction that was lost at its end is there.
-        const recorded = isOutcomeUnknown(error) ? await this.recorded() : undefined;
-        if (recorded !== undefined) return recorded.result;
-        const isWorthIt =
-          isOutcomeUnknown(error) || backend.isTransient(error) || backend.isUnavailable(error);
+        const isUnknown = isOutcomeUnknown(error);
+        mayBeDone ||= isUnknown;
+        const isWorthIt = isUnknown || backend.isTransient(error) || backend.isUnavailable(error);
         if (conflicts >= CONFLICTS || !isWorthIt) throw error;
         if (!this.execution.holds) throw new NotHeldError(undefined);
-        await sleep(backoffMs(conflicts, CONFLICT_WAIT), undefined, { ref: false });
+        await sleep(backoffMs(tries, CONFLICT_WAIT), undefined, { ref: false });
+        // That the database is away is no fault of the step, however long it takes; and a COMMIT that may have counted
+        // must never count as a failure.
+        if (codeOf(error) !== COMMIT_UNKNOWN && (await this.isReachable())) conflicts++;
       }
     }
   }
 
-  private async once(attempt: number): Promise<R> {
+  private async isReachable(): Promise<boolean> {
+    try {
+      await this.execution.host.backend.ping(PING_MS);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  private async once(attempt: number, mayBeDone: boolean): Promise<R> {
     const { execution } = this;
     const { host, checkpoints } = execution;
     // Those of other branches that are not written yet go along; should it fail, they go their own way.
     const others = checkpoints.takeSteps();
+    let earlier: { result: R } | undefined;
     try {
       const result = await host.backend.transaction(async () => {
+        if (mayBeDone) earlier = await this.recorded();
+        if (earlier !== undefined) return earlier.result;
         const begin = performance.now();
         const done = await this.fn();
-        const record = this.recordOf(done, attempt, performance.now() - begin);
-        const outcome = await host.backend.writeNow(this.writeOf([...others, record]));
-        if (!outcome.held || outcome.ending !== undefined) {
-          throw new NotHeldError(outcome.held ? outcome.ending : undefined);
-        }
+        await this.write([...others, this.recordOf(done, attempt, performance.now() - begin)]);
         return done;
       });
+      if (earlier !== undefined) checkpoints.giveBack(others);
       host.recorded?.(execution.runId, this.call.name);
       return result;
     } catch (error) {
       checkpoints.giveBack(others);
       throw error;
+    }
+  }
+
+  /** @throws NotHeldError */
+  private async write(steps: readonly StepRecord[]): Promise<void> {
+    const outcome = await this.execution.host.backend.writeNow(this.writeOf(steps));
+    if (!outcome.held || outcome.ending !== undefined) {
+      throw new NotHeldError(outcome.held ? outcome.ending : undefined);
     }
   }
 
@@ -134,23 +158,22 @@ class StepTransaction<R> {
     };
   }
 
+  /** What a transaction before this one has recorded. One that is still being committed holds the run: it is waited for. */
   private async recorded(): Promise<{ result: R } | undefined> {
-    for (let attempt = 1; this.execution.holds; attempt++) {
-      try {
-        const steps = await this.execution.host.backend.steps(this.execution.runId);
-        const found = steps.find(({ name, status }) => name === this.call.name && status === 'done');
-        return found === undefined ? undefined : { result: found.result as R };
-      } catch {
-        await sleep(backoffMs(attempt, { baseMs: 50, maxMs: 2_000 }), undefined, { ref: false });
-      }
-    }
-    throw new NotHeldError(undefined);
+    await this.write([]);
+    const steps = await this.execution.host.backend.steps(this.execution.runId);
+    const found = steps.find(({ name, status }) => name === this.call.name && status === 'done');
+    return found === undefined ? undefined : { result: found.result as R };
   }
 }
 
 function isOutcomeUnknown(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  return code === 'COMMIT_OUTCOME_UNKNOWN' || (code === 'TRANSACTION_CLOSED' && stateOf(error) === 'lost');
+  const code = codeOf(error);
+  return code === COMMIT_UNKNOWN || (code === 'TRANSACTION_CLOSED' && stateOf(error) === 'lost');
+}
+
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown } | null)?.code;
 }
 
 function stateOf(error: unknown): unknown {

@@ -1,21 +1,24 @@
 import type { InjectionToken } from '@nestjs/common';
 import { ContextIdFactory, type DiscoveryService, type ModuleRef } from '@nestjs/core';
 
-export type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
+type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
 type Constructor = () => unknown;
 
-/** A class of the application that handles events, and how to come by its instances. */
-export class HandlerClass {
+/** A class among the application's providers and controllers, and how to come by its instances. */
+export class ProviderClass {
   private constructor(
     readonly type: Constructor,
     private readonly wrapper: Wrapper,
     private readonly moduleRef: ModuleRef,
   ) {}
 
-  /** @returns undefined where there is no class, as for values and aliases */
-  static of(wrapper: Wrapper, moduleRef: ModuleRef): HandlerClass | undefined {
-    const type = wrapper.isAlias ? undefined : constructorOf(wrapper);
-    return type === undefined ? undefined : new HandlerClass(type, wrapper, moduleRef);
+  /** Every one of them, once; what is a value without a class, a factory or an alias is left out. */
+  static *all(discovery: DiscoveryService, moduleRef: ModuleRef): Iterable<ProviderClass> {
+    const wrappers = new Set([...discovery.getProviders(), ...discovery.getControllers()]);
+    for (const wrapper of wrappers) {
+      const type = wrapper.isAlias ? undefined : constructorOf(wrapper);
+      if (type !== undefined) yield new ProviderClass(type, wrapper, moduleRef);
+    }
   }
 
   get name(): string {
@@ -27,7 +30,7 @@ export class HandlerClass {
     return this.wrapper.host?.name;
   }
 
-  /** Whether there is one instance for all events, not one for each request. */
+  /** Whether there is one instance for all, not one for each request. */
   get isSingleton(): boolean {
     return this.wrapper.isDependencyTreeStatic() && !this.wrapper.isTransient;
   }

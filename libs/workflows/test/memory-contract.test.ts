@@ -1,0 +1,12 @@
+import { workflowContract } from '@nestbox/testing/contracts';
+import { MemoryWorkflowBackend } from '@nestbox/workflows';
+
+workflowContract('the workflow engine in memory', {
+  create: () => {
+    const backend = new MemoryWorkflowBackend();
+    return Promise.resolve({
+      open: () => backend,
+      expire: async (worker) => void backend.expire(worker),
+    });
+  },
+});
