@@ -8,6 +8,7 @@ export class Cart {
   #live;
   #money;
   #newKey;
+  #card;
   #id;
   /** Its events, oldest first; the version of each is its place. */
   #history = [];
@@ -16,11 +17,12 @@ export class Cart {
   /** What changes the view happens one after the other, so that a late answer does not overwrite a newer one. */
   #turn = Promise.resolve();
 
-  /** `newKey` gives texts for `Idempotency-Key`. */
-  constructor(live, { money, newKey }) {
+  /** `newKey` gives texts for `Idempotency-Key`, `card` the token of the card that pays. */
+  constructor(live, { money, newKey, card }) {
     this.#live = live;
     this.#money = money;
     this.#newKey = newKey;
+    this.#card = card;
     one('#cart-version').addEventListener('input', ({ target }) => void this.#lookAt(Number(target.value)));
     one('#cart-confirm').addEventListener('click', () => void this.#confirm());
     one('#cart-new').addEventListener('click', () => void this.#follow(undefined));
@@ -39,7 +41,7 @@ export class Cart {
   }
 
   #confirm() {
-    return this.#send('POST', 'confirm');
+    return this.#send('POST', 'confirm', { card: this.#card() });
   }
 
   async #send(method, path, body) {

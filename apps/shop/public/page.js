@@ -1,5 +1,6 @@
 import { Cart } from './cart.js';
 import { Live } from './live.js';
+import { Orders } from './orders.js';
 import { Sales } from './sales.js';
 
 const MAX_FEED = 12;
@@ -16,14 +17,16 @@ const live = new Live(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${loca
   },
 });
 
-const cart = new Cart(live, { money, newKey });
+const cart = new Cart(live, { money, newKey, card: chosenCard });
+const orders = new Orders(live, { describe });
 new Sales({ money }).follow(live);
-live.join('orders', { onMessage: showOrder });
 live.join('announcements', {
   onMessage: (data) => addToFeed('#announcements', typeof data === 'string' ? data : JSON.stringify(data)),
 });
 document.querySelector('#announce').addEventListener('submit', (event) => void announce(event));
 await loadProducts();
+// The products first: orders are called by their names.
+await orders.follow();
 
 async function loadProducts() {
   const note = document.querySelector('#products-note');
@@ -85,17 +88,23 @@ async function buy({ id, name }, button) {
   const response = await fetch('orders', {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', 'Idempotency-Key': newKey() },
-    body: JSON.stringify({ items: [{ productId: id, quantity: 1 }] }),
+    body: JSON.stringify({ items: [{ productId: id, quantity: 1 }], card: chosenCard() }),
   });
   button.disabled = false;
-  if (!response.ok) addToFeed('#orders', `${name}: ${(await response.json()).detail}`);
+  if (!response.ok) orders.say(`${name}: ${(await response.json()).detail}`);
 }
 
-function showOrder({ items, total }) {
+/** The token of the card that pays for what is bought here. */
+function chosenCard() {
+  return document.querySelector('#card').value;
+}
+
+/** An order as a sentence. */
+function describe({ items, total }) {
   const what = items.map(
-    ({ productId, quantity }) => `${quantity} × ${rows.get(productId)?.name ?? productId}`,
+    ({ productId, name, quantity }) => `${quantity} × ${name ?? rows.get(productId)?.name ?? productId}`,
   );
-  addToFeed('#orders', `${what.join(', ')}: ${money.format(total / 100)}`);
+  return `${what.join(', ')}: ${money.format(total / 100)}`;
 }
 
 async function announce(event) {
@@ -114,7 +123,6 @@ function addToFeed(selector, text) {
   item.textContent = text;
   const feed = document.querySelector(selector);
   feed.prepend(item);
-  if (selector === '#orders') document.querySelector('#no-orders').hidden = true;
   while (feed.children.length > MAX_FEED) feed.lastElementChild.remove();
 }
 

@@ -2,6 +2,8 @@ import { isAbsolute, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Duration, InvalidArgumentError, parseDuration } from '@nestbox/core';
 import { z } from 'zod';
+import { cardToken, DECLINED_CARD } from './payments/card.js';
+import type { PaymentOptions } from './payments/payment.options.js';
 
 /** What the shop reads from its environment, checked. */
 export interface ShopConfig {
@@ -23,8 +25,15 @@ export interface ShopConfig {
   shutdownTimeoutMs: number;
   /** How often a silent event stream sends a comment, so that proxies keep it open. */
   heartbeatMs: number;
-  /** How long the connections of an instance that died are taken for alive. */
+  /** How long an instance that died is taken for alive, with its connections and the checkouts that it was at. */
   nodeLeaseMs: number;
+  payments: PaymentOptions;
+  /** How long the payment provider may take to answer before it is asked again. */
+  paymentTimeoutMs: number;
+  /** How long an order may wait to be packed before it is cancelled. */
+  packingTimeoutMs: number;
+  /** How long the carrier takes to collect a parcel. */
+  carrierLatencyMs: number;
 }
 
 const LOG_LEVELS = ['error', 'warn', 'log', 'debug', 'verbose'] as const;
@@ -46,6 +55,14 @@ const environment = z.object({
   SHUTDOWN_TIMEOUT: duration().default(10_000),
   STREAM_HEARTBEAT: duration().default(15_000),
   NODE_LEASE: duration().default(15_000),
+  PAYMENT_FAILURE_RATE: share().default(0),
+  PAYMENT_TIMEOUT_RATE: share().default(0),
+  PAYMENT_MAX_FAILURES: wholeNumber(0, 999_999_999).optional(),
+  PAYMENT_LATENCY: duration().default(150),
+  PAYMENT_DECLINED_CARDS: cards().default([DECLINED_CARD]),
+  PAYMENT_TIMEOUT: duration().default(5_000),
+  PACKING_TIMEOUT: duration().default(7 * 86_400_000),
+  CARRIER_LATENCY: duration().default(300),
 });
 
 /** The environment is not fit to start with; `lines` has one sentence for each bad variable, naming it. */
@@ -93,6 +110,16 @@ export function loadConfig(env: NodeJS.ProcessEnv): ShopConfig {
     shutdownTimeoutMs: vars.SHUTDOWN_TIMEOUT,
     heartbeatMs: vars.STREAM_HEARTBEAT,
     nodeLeaseMs: vars.NODE_LEASE,
+    payments: {
+      failureRate: vars.PAYMENT_FAILURE_RATE,
+      timeoutRate: vars.PAYMENT_TIMEOUT_RATE,
+      maxFailures: vars.PAYMENT_MAX_FAILURES ?? Infinity,
+      latencyMs: vars.PAYMENT_LATENCY,
+      declinedCards: vars.PAYMENT_DECLINED_CARDS,
+    },
+    paymentTimeoutMs: vars.PAYMENT_TIMEOUT,
+    packingTimeoutMs: vars.PACKING_TIMEOUT,
+    carrierLatencyMs: vars.CARRIER_LATENCY,
   };
 }
 
@@ -103,6 +130,25 @@ function wholeNumber(min: number, max: number) {
     .regex(/^\d{1,9}$/, problem)
     .transform(Number)
     .refine((number) => number >= min && number <= max, problem);
+}
+
+/** Of all: from 0 to 1. */
+function share() {
+  const problem = 'must be a number from 0 to 1.';
+  return z
+    .string()
+    .regex(/^[01](\.\d{1,9})?$/, problem)
+    .transform(Number)
+    .refine((number) => number <= 1, problem);
+}
+
+/** Tokens of cards, with commas in between. */
+function cards() {
+  const problem = 'must be the tokens of cards with commas in between, such as card_declined,card_stolen.';
+  return z
+    .string()
+    .transform((text) => text.split(',').map((token) => token.trim()))
+    .refine((tokens) => tokens.every((token) => cardToken.safeParse(token).success), problem);
 }
 
 /** Only the form is checked, and the value is never quoted: it holds a password. */

@@ -3,6 +3,7 @@ import { EventHubModule } from '@nestbox/event-hub';
 import { EventStoreModule } from '@nestbox/event-store';
 import { KvModule } from '@nestbox/kv';
 import { PostgresModule } from '@nestbox/postgres';
+import { WorkflowModule } from '@nestbox/workflows';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { TerminusModule } from '@nestjs/terminus';
@@ -13,10 +14,17 @@ import { CacheModule } from './catalogue/cache.module.js';
 import { Catalogue } from './catalogue/catalogue.js';
 import { ProductCache } from './catalogue/product-cache.js';
 import { ProductsController } from './catalogue/products.controller.js';
+import { Carrier } from './checkout/carrier.js';
+import { Checkout } from './checkout/checkout.js';
+import { Checkouts } from './checkout/checkouts.js';
+import { CheckoutsController } from './checkout/checkouts.controller.js';
+import { Fulfilment } from './checkout/fulfilment.js';
+import { StepNews } from './checkout/step-news.js';
 import type { ShopConfig } from './config.js';
 import { HealthController } from './health/health.controller.js';
 import type { Readiness } from './health/readiness.js';
-import { READINESS, SHOP_CONFIG } from './tokens.js';
+import { PaymentProvider } from './payments/payment-provider.js';
+import { PAYMENT_OPTIONS, READINESS, SHOP_CONFIG } from './tokens.js';
 import { ProblemFilter } from './http/problem.filter.js';
 import { SchemaPipe } from './http/schema.pipe.js';
 import { EventsController } from './live/events.controller.js';
@@ -53,6 +61,7 @@ export class ShopModule {
       imports: [
         ...storage(config),
         EventStoreModule.forRoot({ schema: EVENTS }),
+        WorkflowModule.forRoot({ lease: config.nodeLeaseMs, drainTimeout: config.shutdownTimeoutMs }),
         ...cache,
         ...realtime(config),
         TerminusModule.forRoot({ logger: false }),
@@ -64,6 +73,7 @@ export class ShopModule {
         ProductsController,
         CartsController,
         OrdersController,
+        CheckoutsController,
         SalesController,
         SettingsController,
         SettingsStreamController,
@@ -72,12 +82,19 @@ export class ShopModule {
       providers: [
         { provide: SHOP_CONFIG, useValue: config },
         { provide: READINESS, useValue: readiness },
+        { provide: PAYMENT_OPTIONS, useValue: config.payments },
         { provide: APP_PIPE, useClass: SchemaPipe },
         { provide: APP_FILTER, useClass: ProblemFilter },
         Catalogue,
         ProductCache,
         IdempotentAnswers,
         Selling,
+        PaymentProvider,
+        Carrier,
+        Fulfilment,
+        Checkout,
+        Checkouts,
+        StepNews,
         Orders,
         OrderDetailsProjection,
         Carts,

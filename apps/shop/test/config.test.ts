@@ -39,6 +39,9 @@ describe('The configuration', () => {
       LOG_LEVEL: 'debug',
       REQUEST_TIMEOUT: '2500',
       SHUTDOWN_TIMEOUT: '30s',
+      PAYMENT_FAILURE_RATE: '0.25',
+      PAYMENT_DECLINED_CARDS: 'card_declined, card_stolen',
+      PACKING_TIMEOUT: '2d',
     });
     expect(config).toMatchObject({
       port: 0,
@@ -48,6 +51,8 @@ describe('The configuration', () => {
       logFormat: 'json',
       requestTimeoutMs: 2500,
       shutdownTimeoutMs: 30_000,
+      payments: { failureRate: 0.25, timeoutRate: 0, declinedCards: ['card_declined', 'card_stolen'] },
+      packingTimeoutMs: 172_800_000,
     });
   });
 
@@ -58,10 +63,14 @@ describe('The configuration', () => {
       REDIS_URL: 'localhost:6379',
       LOG_LEVEL: 'loud',
       REQUEST_TIMEOUT: 'soon',
+      PAYMENT_FAILURE_RATE: '1.5',
+      PAYMENT_DECLINED_CARDS: 'a card',
     });
     expect(lines.map((line) => line.split(' ')[0]!).toSorted(compareUtf8)).toEqual([
       'DATABASE_URL',
       'LOG_LEVEL',
+      'PAYMENT_DECLINED_CARDS',
+      'PAYMENT_FAILURE_RATE',
       'PORT',
       'REDIS_URL',
       'REQUEST_TIMEOUT',

@@ -70,6 +70,8 @@ export class ChannelService<
   private readonly owner: ChannelOwner<Session>;
   private touching: NodeJS.Timeout | undefined;
   private isDraining = false;
+  /** How often the lease was lost. */
+  private losses = 0;
 
   /** @throws InvalidArgumentError */
   constructor(private readonly options: ChannelServiceOptions) {
@@ -176,7 +178,7 @@ export class ChannelService<
         const isKnown = given.channelId !== undefined;
         const before = isKnown ? await this.replace(channelId) : null;
         await this.removals.settled(channelId);
-        const { nodeId, store } = this;
+        const { nodeId, store, losses } = this;
         await store.addChannel({ channelId, channelName, openingData, nodeId });
         if (session !== undefined) await store.setUserSession(channelId, session);
         const current = session === undefined ? before : session;
@@ -184,6 +186,8 @@ export class ChannelService<
         this.local.set(channelId, channel);
         // Drained meanwhile: it must not be the one that stays.
         if (this.isDraining) channel.close(1001, 'going away');
+        // So was what this instance had added, and nobody would find it.
+        else if (losses !== this.losses) channel.close(1012, 'lease lost');
         return channel;
       }),
     );
@@ -337,6 +341,7 @@ export class ChannelService<
 
   /** Others have removed what this instance held, so whoever is connected has to come back. */
   private lose(): void {
+    this.losses++;
     this.logger.warn(`The lease of this instance was lost; ${this.local.size} connections are closed.`);
     for (const channel of Array.from(this.local.values())) channel.close(1012, 'lease lost');
   }

@@ -101,7 +101,7 @@ describe.each([false, true])('RedisBackplane, sharded: %s', (sharded) => {
     const a = await instance('a', { sharded });
     const topic = `ttl:${sharded}`;
     const keys = new RedisBackplaneKeys('pikku', 'hub');
-    await a.backplane.publish(text(topic, '1'), { size: 5, ttlMs: 150 });
+    await a.backplane.publish(text(topic, '1'), { size: 5, ttlMs: 2000 });
     expect(await client.client.exists(keys.head(topic), keys.history(topic))).toBe(2);
     await eventually(async () =>
       expect(await client.client.exists(keys.head(topic), keys.history(topic))).toBe(0),

@@ -123,33 +123,36 @@ describe('removing', () => {
     const ids = numbers(10_000).map((i) => `c${i}`);
     await Promise.all(ids.map((channelId) => store.addChannel({ channelId, channelName: 'room' })));
     await Promise.all(ids.map((id, i) => subscriptions.join(`t${i % 100}`, id)));
+    const scripts = async () =>
+      Number(/cmdstat_evalsha:calls=(\d+)/.exec(await raw.info('commandstats'))![1]);
+    const before = await scripts();
     let done = false;
-    let slowest = 0;
+    let answers = 0;
     const removing = store.removeChannels(ids).finally(() => {
       done = true;
     });
-    while (!done) {
-      const start = performance.now();
-      await raw.ping();
-      slowest = Math.max(slowest, performance.now() - start);
-    }
+    for (; !done; answers++) await raw.ping();
     await removing;
-    expect(slowest).toBeLessThan(200);
+    // Not by the time that an answer took, which on a busy machine says nothing about the server.
+    expect((await scripts()) - before).toBeGreaterThanOrEqual(ids.length / 250);
+    expect(answers).toBeGreaterThan(10);
     expect(await keys()).toEqual([]);
   });
 });
 
 describe('what a crash leaves behind', () => {
   it('expires as a whole', async () => {
-    const store = open({ ttl: 60 });
-    const subscriptions = openSubscriptions(60);
+    // Enough to have written it all before the first of it expires.
+    const ttl = 2000;
+    const store = open({ ttl });
+    const subscriptions = openSubscriptions(ttl);
     await store.addChannel({ channelId: 'a', channelName: 'room', nodeId: 'n' });
     await store.setUserSession('a', { userId: 'u' });
     await subscriptions.join('t', 'a');
     await subscriptions.join('t', 'never added');
     await store.heartbeat('n', 1);
     for (const key of await keys()) {
-      if (!key.includes('node')) expect(await raw.pttl(key)).toBeLessThanOrEqual(60);
+      if (!key.includes('node')) expect(await raw.pttl(key)).toBeLessThanOrEqual(ttl);
     }
     await eventually(async () => expect((await keys()).filter((key) => !key.includes('node'))).toEqual([]));
     await store.reap();
@@ -193,19 +196,15 @@ describe('what a crash leaves behind', () => {
   });
 
   it('lives on while it is touched, with its topics', async () => {
-    const store = open({ ttl: 300 });
-    const subscriptions = openSubscriptions(300);
+    const store = open();
+    const subscriptions = openSubscriptions(86_400_000);
     await store.addChannel({ channelId: 'a', channelName: 'room', nodeId: 'n' });
     await store.setUserSession('a', { userId: 'u' });
     await subscriptions.join('t', 'a');
-    const until = performance.now() + 700;
-    await eventually(
-      async () => {
-        await store.touch(['a', 'unknown']);
-        return performance.now() > until;
-      },
-      { intervalMs: 50 },
-    );
+    const all = await keys();
+    for (const key of all) await raw.pexpire(key, 60_000);
+    await store.touch(['a', 'unknown']);
+    for (const key of all) expect([key, (await raw.pttl(key)) > 60_000]).toEqual([key, true]);
     expect(await subscriptions.channelsOf('t')).toEqual(['a']);
     expect(await store.findByUser('u')).toEqual(['a']);
     expect(await store.count()).toBe(1);

@@ -16,7 +16,15 @@ export interface MigrateCommand {
 }
 
 /** In the order in which they build on each other. */
-export const LIBS = ['postgres', 'kv', 'channels', 'event-hub', 'backplane', 'event-store', 'workflows'] as const;
+export const LIBS = [
+  'postgres',
+  'kv',
+  'channels',
+  'event-hub',
+  'backplane',
+  'event-store',
+  'workflows',
+] as const;
 
 export type LibName = (typeof LIBS)[number];
 

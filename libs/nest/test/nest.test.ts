@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from '@nestbox/core';
-import { findConnection, reportHealth, startWithin } from '@nestbox/nest';
-import { ModuleRef } from '@nestjs/core';
+import { ProviderClass, findConnection, isForModule, reportHealth, startWithin } from '@nestbox/nest';
+import { Inject, Injectable, Scope } from '@nestjs/common';
+import { DiscoveryModule, DiscoveryService, ModuleRef, REQUEST } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 
 describe('reportHealth', () => {
@@ -94,5 +95,81 @@ describe('startWithin', () => {
     await expect(
       startWithin(start, { timeoutMs: Infinity, signal: aborted, onFirstFailure }),
     ).rejects.toThrow('never');
+  });
+});
+
+describe('ProviderClass', () => {
+  class Plain {
+    handle(): void {}
+  }
+  class Made extends Plain {}
+  @Injectable({ scope: Scope.REQUEST })
+  class PerRequest {
+    constructor(@Inject(REQUEST) readonly request: object) {}
+    handle(): void {}
+  }
+
+  it('gives each class once, however it is provided, with its instances', async () => {
+    class FeatureModule {}
+    const app = await Test.createTestingModule({
+      imports: [
+        DiscoveryModule,
+        {
+          module: FeatureModule,
+          providers: [
+            Plain,
+            PerRequest,
+            { provide: 'made', useFactory: () => new Made() },
+            { provide: 'alias', useExisting: Plain },
+            { provide: 'value', useValue: 7 },
+          ],
+        },
+      ],
+    }).compile();
+    const moduleRef = app.get(ModuleRef);
+    const classes = [...ProviderClass.all(app.get(DiscoveryService), moduleRef)];
+    const ours = classes.filter(({ module }) => module === 'FeatureModule');
+    const found = new Map(ours.map((each) => [each.name, each]));
+    expect(ours.filter(({ type }) => type === (Plain as unknown))).toHaveLength(1);
+    expect(found.get('Plain')!.singleton).toBe(app.get(Plain));
+    expect(found.get('Made')).toMatchObject({ isSingleton: true, singleton: app.get('made') });
+
+    const perRequest = found.get('PerRequest')!;
+    expect([perRequest.isSingleton, perRequest.has('handle'), perRequest.has('other')]).toEqual([
+      false,
+      true,
+      false,
+    ]);
+    const request = { id: 7 };
+    const [one, other] = await Promise.all([1, 2].map(() => perRequest.resolve<PerRequest>(request)));
+    expect(one!.request).toEqual(request);
+    expect(other).not.toBe(one);
+    await app.close();
+  });
+});
+
+describe('isForModule', () => {
+  it('tells modules of different names apart, and refuses one that is not there', async () => {
+    const app = await Test.createTestingModule({
+      providers: [{ provide: 'store:main', useValue: {} }],
+    }).compile();
+    const isFor = (name: string | undefined, store: string | undefined): boolean =>
+      isForModule(
+        { what: 'store', moduleName: 'StoreModule', name, tokenOf: (of) => `store:${of}` },
+        app.get(ModuleRef),
+        '@Handler',
+        'Orders',
+        store,
+      );
+    expect([isFor('main', 'main'), isFor('other', 'main'), isFor(undefined, undefined)]).toEqual([
+      true,
+      false,
+      true,
+    ]);
+    expect(() => isFor('main', 'lost')).toThrow(
+      "Invalid @Handler: Orders is for the store 'lost', and there is none of that name. Import StoreModule.forRoot({ …, name: 'lost' }).",
+    );
+    expect(() => isFor('main', undefined)).toThrow("Give its decorator store: 'main'");
+    await app.close();
   });
 });

@@ -13,7 +13,6 @@ export {
   RunStateError,
   SignalTimeoutError,
   StepTimeoutError,
-  UnknownWorkflowError,
   WorkflowOperationError,
 } from './workflow.errors.js';
 export type {
@@ -77,6 +76,7 @@ export type {
 } from './workflow.backend.js';
 export { MemoryWorkflowBackend } from './memory/memory.workflow-backend.js';
 export { VirtualClock } from './memory/virtual-clock.js';
+export { decodeValue, encodeValue } from './values/typed-value.js';
 export { workflowMigrations } from './postgres/workflow-schema.js';
 export { PgWorkflowBackend, type PgWorkflowBackendOptions } from './postgres/pg.workflow-backend.js';
 export { WorkflowModule, type WorkflowModuleExtras } from './workflow.module.js';
@@ -90,3 +90,16 @@ export type {
   StepEndEvent,
   StepStartEvent,
 } from './observe/events.js';
+export { MemoryWorkflowStateService } from './state/memory.workflow-state.service.js';
+export { PgWorkflowStateService } from './state/pg.workflow-state.service.js';
+export { RunLockLostError } from './state/state.errors.js';
+export type {
+  QueuedStepHandler,
+  QueuedStepJob,
+  QueuedStepOutcome,
+  RunState,
+  StateRunStatus,
+  StepState,
+  WorkflowQueue,
+} from './state/state.types.js';
+export { WorkflowStateService } from './state/workflow-state.service.js';

@@ -2,7 +2,7 @@ import { InvalidArgumentError, assertName } from '@nestbox/core';
 import { place } from './engine/ambient.js';
 import type { StepOptions } from './workflow.types.js';
 
-export interface StepDecoratorOptions extends Omit<StepOptions<unknown>, 'compensate'> {
+export interface StepDecoratorOptions extends Omit<StepOptions, 'compensate'> {
   /** What the step is called. Default: the class and the method, as `PaymentService.charge`. */
   name?: string;
 }

@@ -13,9 +13,9 @@ export interface ChildOptions {
   deadline?: Duration;
 }
 
-export interface TransactionOptions<R> extends RetryPolicy {
+export interface TransactionOptions extends RetryPolicy {
   /** As of a step. */
-  compensate?: (result: R, context: StepContext) => unknown;
+  compensate?: StepOptions['compensate'];
 }
 
 export interface MapOptions {
@@ -58,14 +58,14 @@ export interface WorkflowContext {
    * @throws what `fn` threw at last, as it was recorded: with name, message, code and cause, but not its class
    */
   step<R>(name: string, fn: (context: StepContext) => R | Promise<R>): Promise<R>;
-  step<R>(name: string, options: StepOptions<R>, fn: (context: StepContext) => R | Promise<R>): Promise<R>;
+  step<R>(name: string, options: StepOptions, fn: (context: StepContext) => R | Promise<R>): Promise<R>;
 
   /**
    * Does something in the database exactly once: `fn` runs in a transaction that every Nestbox service called inside
    * joins, and the result is recorded in the same one. Deadlocks and serialization failures are tried again.
    */
   transaction<R>(name: string, fn: () => R | Promise<R>): Promise<R>;
-  transaction<R>(name: string, options: TransactionOptions<R>, fn: () => R | Promise<R>): Promise<R>;
+  transaction<R>(name: string, options: TransactionOptions, fn: () => R | Promise<R>): Promise<R>;
 
   /**
    * Does something for each item at the same time, each in a context of its own whose names do not meet those of the

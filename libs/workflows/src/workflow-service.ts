@@ -1,5 +1,6 @@
 import { ClosedError, InvalidArgumentError, Lifecycle, assertName, parseDuration } from '@nestbox/core';
 import { defineWorkflow, type WorkflowDefinition } from './engine/definition.js';
+import type { ExecutionHooks } from './engine/execution-hooks.js';
 import type { LocalEnd } from './engine/execution-host.js';
 import { Worker, type WorkerState } from './engine/worker.js';
 import { loadOpenTelemetry } from './observe/open-telemetry.js';
@@ -18,15 +19,11 @@ import { RunNotFoundError } from './workflow.errors.js';
 import { checkFilter, decodeCursor, encodeCursor } from './run-filter.js';
 import type { RunFilter, RunInfo, RunStatus, StartOptions, StepInfo } from './workflow.types.js';
 
-export interface WorkflowServiceOptions extends WorkflowSettings {
+export interface WorkflowServiceOptions extends WorkflowSettings, ExecutionHooks {
   /** Instances of classes with `@Workflow` that this process runs. */
   workflows?: readonly object[];
   /** For tests: the clock that waits are counted by. Default: that of the process. */
   clock?: { now(): number; wallTime(): number };
-  /** For tests: called when a step was recorded, which is written soon. */
-  onRecorded?: (runId: string, stepName: string) => void;
-  /** For tests: called when the record of a step was written. */
-  onWritten?: (runId: string, stepName: string) => void;
 }
 
 export interface RunPage {
@@ -112,10 +109,9 @@ export class WorkflowService {
           this.starter.prepareChild(type, input, id, options, parentId),
         startRun: (run) => this.starter.start(run),
         ended: (end) => this.ended(end),
-        written: this.options.onWritten,
+        hooks: this.options,
         now: () => clock?.now() ?? performance.now(),
         wallTime: () => clock?.wallTime() ?? Date.now(),
-        ...(this.options.onRecorded === undefined ? {} : { recorded: this.options.onRecorded }),
       },
       { ...this.settings, limitedQueues },
       this.definitions.values(),
@@ -163,6 +159,11 @@ export class WorkflowService {
   checkTime(): void {
     this.worker?.checkTime();
     this.schedules.checkTime();
+  }
+
+  /** @internal For tests: see {@link Worker.lingering}. */
+  get lingering(): { runs: number; nextInMs: number } {
+    return this.worker?.lingering ?? { runs: 0, nextInMs: Infinity };
   }
 
   /** @internal For tests: as if the process had died. */

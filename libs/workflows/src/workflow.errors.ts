@@ -175,14 +175,3 @@ export class RunReleasedError extends NestboxError {
     super(`Run "${runId}" was given up here, and goes on elsewhere: ${reason}`);
   }
 }
-
-/** No class of this name is known to this process. */
-export class UnknownWorkflowError extends NestboxError {
-  readonly code = 'UNKNOWN_WORKFLOW';
-
-  constructor(readonly workflow: string) {
-    super(
-      `Workflow "${workflow}" is not known here. Provide a class with @Workflow({ name: '${workflow}' }) in a module.`,
-    );
-  }
-}

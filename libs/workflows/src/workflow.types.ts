@@ -46,14 +46,15 @@ export interface StepContext {
   readonly signal: AbortSignal;
 }
 
-export interface StepOptions<R> extends RetryPolicy {
+export interface StepOptions extends RetryPolicy {
   /** How long one try may take; then its signal aborts and it counts as failed. Default: for ever. */
   timeout?: Duration;
   /**
    * Undoes the step when the run fails or is cancelled later on. Compensations run in the reverse order of their steps,
    * each as a step of its own that is tried again 10 times by default.
    */
-  compensate?: (result: R, context: StepContext) => unknown;
+  // oxlint-disable-next-line typescript/no-explicit-any -- TypeScript knows the result only when it has read the function behind the options.
+  compensate?: (result: any, context: StepContext) => unknown;
 }
 
 export interface WorkflowOptions {

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jest } from '@jest/globals';
 import { Postgres } from '@nestbox/postgres';
-import { eventually } from '@nestbox/testing';
 import { Workflow, createWorkflows, type WorkflowContext } from '@nestbox/workflows';
 import { Logger } from '@nestjs/common';
 import { CommitProxy } from './fixtures/commit-proxy.js';
@@ -74,39 +73,43 @@ describe('a transaction step whose COMMIT is not answered', () => {
   it.each([
     ['at once', 0],
     ['only when the step is being tried again', 400],
-  ])('and reaches the server %s is done once', async (_, delayMs) => {
-    const proxy = await CommitProxy.open(cluster.url);
-    const postgres = new Postgres({ url: proxy.url, prepare: false, options: { max: 6 } });
-    let calls = 0;
-    @Workflow({ name: 'once' })
-    class Once {
-      async run(context: WorkflowContext): Promise<string[]> {
-        const results: string[] = [];
-        for (const step of [0, 1, 2]) {
-          const result = await context.transaction(`step ${step}`, async () => {
-            calls++;
-            await postgres.query('insert into counted values ($1, $2::integer)', [context.runId, step]);
-            return `${step} by call ${calls}`;
-          });
-          results.push(result);
+  ])(
+    'and reaches the server %s is done once',
+    async (_, delayMs) => {
+      const proxy = await CommitProxy.open(cluster.url);
+      const postgres = new Postgres({ url: proxy.url, prepare: false, options: { max: 6 } });
+      let calls = 0;
+      @Workflow({ name: 'once' })
+      class Once {
+        async run(context: WorkflowContext): Promise<string[]> {
+          const results: string[] = [];
+          for (const step of [0, 1, 2]) {
+            const result = await context.transaction(`step ${step}`, async () => {
+              calls++;
+              await postgres.query('insert into counted values ($1, $2::integer)', [context.runId, step]);
+              return `${step} by call ${calls}`;
+            });
+            results.push(result);
+          }
+          return results;
         }
-        return results;
       }
-    }
-    const workflows = createWorkflows(postgres, { workflows: [new Once()] });
-    await workflows.startWorker();
-    proxy.loseCommits(1, () => delayMs, 1);
-    const handle = await workflows.start(Once, undefined);
-    const results = await handle.result({ timeout: '20s' });
-    expect(proxy.lost).toBe(1);
-    expect(await notOnce(1, 3)).toEqual([]);
-    // What the code was given is what is recorded.
-    const steps = (await handle.steps()).filter(({ kind }) => kind === 'transaction');
-    expect(results).toEqual(steps.map(({ result }) => result));
-    await workflows.close();
-    await postgres.close();
-    await proxy.close();
-  }, 30_000);
+      const workflows = createWorkflows(postgres, { workflows: [new Once()] });
+      await workflows.startWorker();
+      proxy.loseCommits(1, () => delayMs, 1);
+      const handle = await workflows.start(Once, undefined);
+      const results = await handle.result({ timeout: '20s' });
+      expect(proxy.lost).toBe(1);
+      expect(await notOnce(1, 3)).toEqual([]);
+      // What the code was given is what is recorded.
+      const steps = (await handle.steps()).filter(({ kind }) => kind === 'transaction');
+      expect(results).toEqual(steps.map(({ result }) => result));
+      await workflows.close();
+      await postgres.close();
+      await proxy.close();
+    },
+    30_000,
+  );
 
   it('by many runs at once is done once in each', async () => {
     const proxy = await CommitProxy.open(cluster.url);

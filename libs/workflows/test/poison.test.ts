@@ -55,7 +55,9 @@ class Poisoned {
 beforeEach(async () => {
   logged = [];
   undone = [];
-  jest.spyOn(Logger.prototype, 'error').mockImplementation((message: unknown) => void logged.push(String(message)));
+  jest
+    .spyOn(Logger.prototype, 'error')
+    .mockImplementation((message: unknown) => void logged.push(String(message)));
   database = await testDatabase();
   postgres = new Postgres({ url: database.url, options: { max: 6 } });
   workflows = createWorkflows(postgres, { workflows: [new Poisoned()], concurrency: 300 });
@@ -119,7 +121,8 @@ describe('a checkpoint that PostgreSQL refuses among 200 that are written togeth
     expect(starts.flatMap(({ status }, i) => (status === 'rejected' ? [i] : []))).toEqual([20]);
     const [refused] = starts.filter(({ status }) => status === 'rejected');
     expect(refused).toMatchObject({ reason: { name: 'WorkflowOperationError', cause: { code: '23514' } } });
-    for (const start of starts) if (start.status === 'fulfilled') await start.value.result({ timeout: '20s' });
+    for (const start of starts)
+      if (start.status === 'fulfilled') await start.value.result({ timeout: '20s' });
     expect(await workflows.counts()).toEqual({ poisoned: { completed: 50 } });
   }, 60_000);
 });

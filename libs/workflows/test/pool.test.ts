@@ -15,7 +15,10 @@ beforeEach(async () => {
     'create table counted (run_id text not null, step text not null); create table gate (id integer primary key)',
   );
   await observer.query('insert into gate values (1)');
-  postgres = new Postgres({ url: database.url, options: { max: 5, connection: { application_name: 'small' } } });
+  postgres = new Postgres({
+    url: database.url,
+    options: { max: 5, connection: { application_name: 'small' } },
+  });
 });
 
 afterEach(async () => {

@@ -1,7 +1,7 @@
 import { jest } from '@jest/globals';
 import { eventually, type Fixture } from '@nestbox/testing';
 import { Logger } from '@nestjs/common';
-import { Deadly, FaultCluster, Slow, Waiting, first, said } from './fixtures/fault-cluster.js';
+import { Counting, Deadly, FaultCluster, Slow, Waiting, first, said } from './fixtures/fault-cluster.js';
 
 let cluster: FaultCluster;
 
@@ -18,7 +18,11 @@ afterEach(async () => {
 /** The instance that has begun a step of a run. */
 async function at(run: string, step: string): Promise<Fixture> {
   return eventually(() =>
-    first(cluster.instances.filter((instance) => said(instance, 'begun', run).some((message) => message.step === step))),
+    first(
+      cluster.instances.filter((instance) =>
+        said(instance, 'begun', run).some((message) => message.step === step),
+      ),
+    ),
   );
 }
 
@@ -34,10 +38,10 @@ describe('a process that is killed', () => {
       const other = cluster.instances.filter((instance) => instance !== victim);
       const killedAt = Date.now();
       await victim.kill('SIGKILL');
-      const again = await eventually(
-        () => first(other.flatMap((instance) => said(instance, 'begun', run))),
-        { timeoutMs: 20_000, intervalMs: 5 },
-      );
+      const again = await eventually(() => first(other.flatMap((instance) => said(instance, 'begun', run))), {
+        timeoutMs: 20_000,
+        intervalMs: 5,
+      });
       late.push(again.at - killedAt);
       // What was recorded is not done again.
       expect(again.step).toBe('step 1');
@@ -122,5 +126,33 @@ describe('a process that was frozen past its lease', () => {
     expect(await waiting.result({ timeout: '20s' })).toBe('on');
     expect(said(frozen, 'begun', 'slow').map(({ step }) => step)).toEqual(['step 0', 'step 1', 'step 1']);
     expect(said(frozen, 'begun', 'waiting').map(({ step }) => step)).toEqual(['first', 'last']);
+  }, 60_000);
+
+  it('in the middle of a transaction step leaves it undone, and others do it once', async () => {
+    const lease = 600;
+    const frozen = await cluster.spawn({ lease });
+    const handle = await cluster.workflows.start(Counting, { steps: 2, ms: 500 }, { id: 'counted' });
+    await eventually(async () => {
+      const open = await cluster.rows(
+        `select pid from pg_stat_activity
+          where datname = current_database() and application_name = 'victim' and state = 'idle in transaction'`,
+      );
+      expect(open).toHaveLength(1);
+    });
+    frozen.freeze();
+    await cluster.spawn({ lease });
+    expect(await handle.result({ timeout: '20s' })).toBe(2);
+    frozen.unfreeze();
+    // It has taken note, and does what comes next.
+    await cluster.instances[1]!.kill();
+    const next = await cluster.workflows.start(Counting, { steps: 1, ms: 0 }, { id: 'next' });
+    expect(await next.result({ timeout: '20s' })).toBe(1);
+    const counted = await cluster.rows('select run_id, step from counted order by run_id, step');
+    expect(counted).toEqual([
+      { run_id: 'counted', step: 0 },
+      { run_id: 'counted', step: 1 },
+      { run_id: 'next', step: 0 },
+    ]);
+    expect(frozen.stderr).not.toMatch(/unhandled|came to a halt/i);
   }, 60_000);
 });

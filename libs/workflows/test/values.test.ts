@@ -1,10 +1,11 @@
 import { runInNewContext } from 'node:vm';
 import { inspect, isDeepStrictEqual } from 'node:util';
-import { InvalidArgumentError, encodeJson } from '@nestbox/core';
+import { InvalidArgumentError } from '@nestbox/core';
 import { Postgres } from '@nestbox/postgres';
 import { testDatabase, type TestDatabase } from '@nestbox/testing';
 import fc from 'fast-check';
 import { checkSize, decodeValue, encodeValue } from '../src/values/typed-value.js';
+import { ValueEncoder } from '../src/values/value-encoder.js';
 import { PayloadTooLargeError } from '../src/workflow.errors.js';
 import { anyValue } from './support/any-value.js';
 
@@ -132,6 +133,7 @@ describe('encodeValue', () => {
     ['a WeakMap', [new WeakMap()], 'value[0]', /WeakMap/],
     ['a boxed text', [Object('x')], 'value[0]', /String/],
     ['a named property on an array', { hit: /b/.exec('abc') }, 'value.hit.groups', /named property/],
+    ['holes, however many', { list: Object.assign([1], { length: 4_000_000_000 }) }, 'value.list[1]', /hole/],
     ['a named property on a Map', { m: Object.assign(new Map(), { size2: 1 }) }, 'value.m.size2', /named/],
     [
       'a getter that throws',
@@ -171,22 +173,19 @@ describe('encodeValue', () => {
     }
   });
 
-  it('is about as quick as a check of plain JSON', () => {
+  it('walks through plain JSON once, and copies nothing of it', () => {
+    let reads = 0;
     const order = {
-      id: 'o-1',
-      items: Array.from({ length: 200 }, (_, i) => ({ sku: `sku-${i}`, n: i, ok: true })),
+      items: [{ sku: 'a' }],
+      get total(): number {
+        return ++reads;
+      },
     };
-    const time = (fn: () => unknown): number => {
-      const times = Array.from({ length: 60 }, () => {
-        const start = performance.now();
-        for (let i = 0; i < 5; i++) fn();
-        return performance.now() - start;
-      });
-      return times.toSorted((a, b) => a - b)[10]!;
-    };
-    const plain = time(() => encodeJson(order));
-    const typed = time(() => encodeValue(order, 'value'));
-    expect(typed).toBeLessThan(plain * 4);
+    const encoder = new ValueEncoder('value');
+    expect(encoder.encode(order)).toBe(order);
+    expect(reads).toBe(1);
+    const mixed = [order, new Date(0)];
+    expect((encoder.encode(mixed) as unknown[])[0]).toBe(order);
   });
 });
 
@@ -255,16 +254,15 @@ describe('In PostgreSQL', () => {
   });
 
   it('takes the deepest values, and a large one', async () => {
-    const error = nested(1000, (cause) => new Error('deep', { cause }));
     const deep = [
       nested(500, (inner) => new Map([[1, inner]])),
       nested(1000, (inner) => ({ '\0': inner })),
-      nested(999, (inner) => Object.assign(new Error('x'), { inner })),
-      error,
-    ].slice(0, 3);
+      nested(100, (inner) => Object.assign(new Error('x'), { inner })),
+      nested(90, (inner) => new Error('y', { cause: [[[[[[[[[inner]]]]]]]]] })),
+    ];
     const large = 'ä'.repeat(2_500_000);
     const back = await throughPostgres([...deep, large]);
-    expect(back[3]).toBe(large);
+    expect(back.at(-1)).toBe(large);
     for (const [i, value] of deep.entries()) expect(encodeValue(back[i], 'v')).toBe(encodeValue(value, 'v'));
   });
 });

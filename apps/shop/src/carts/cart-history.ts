@@ -1,19 +1,24 @@
 import type { ReadEvent } from '@nestbox/event-store';
+import type { OrderEvent } from '../orders/order.events.js';
 import type { CartEvent } from './cart.events.js';
 
-/** An event of a cart as clients see it. */
-export interface HistoryEntry {
-  /** Of the cart, after the event. */
+/** An event of a cart or an order as clients see it. */
+export interface HistoryEntry<Of extends CartEvent | OrderEvent = CartEvent> {
+  /** Of the cart or the order, after the event. */
   version: number;
   /** In the log of the whole shop, as text. */
   position: string;
-  type: CartEvent['type'];
-  data: CartEvent['data'];
+  type: Of['type'];
+  data: Of['data'];
   /** When it happened, by the database's clock. ISO 8601, UTC. */
   at: string;
 }
 
-export function toHistoryEntry({ type, data, metadata }: ReadEvent<CartEvent>): HistoryEntry {
+export function toHistoryEntry<Of extends CartEvent | OrderEvent>({
+  type,
+  data,
+  metadata,
+}: ReadEvent<Of>): HistoryEntry<Of> {
   return {
     version: Number(metadata.streamPosition),
     position: String(metadata.globalPosition),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { productId } from '../catalogue/product.js';
 import { filledText, wholeNumber, wholeNumberText } from '../http/text.js';
+import { cardToken } from '../payments/card.js';
 import { MAX_QUANTITY } from './cart.js';
 
 /** How many events of a history there are at once. */
@@ -15,6 +16,14 @@ export const itemBody = z.strictObject(
   { error: (issue) => (issue.code === 'invalid_type' ? 'must be a JSON object.' : undefined) },
 );
 export type ItemBody = z.output<typeof itemBody>;
+
+/** The body of `POST /carts/:id/confirm`, if there is one. */
+export const confirmBody = z
+  .strictObject(
+    { card: cardToken.optional() },
+    { error: (issue) => (issue.code === 'invalid_type' ? 'must be a JSON object.' : undefined) },
+  )
+  .default({});
 
 /** What comes with `DELETE /carts/:id/items/:sku`. */
 export const removeQuery = z.strictObject({ quantity: wholeNumberText(1, MAX_QUANTITY).optional() });

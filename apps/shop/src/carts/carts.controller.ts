@@ -23,7 +23,15 @@ import { notFound, preconditionFailed } from '../http/problem.js';
 import { parseIdempotencyKey } from '../orders/idempotency-key.js';
 import { type Cart, toRepresentation } from './cart.js';
 import { toHistoryEntry } from './cart-history.js';
-import { cartId, cartQuery, historyQuery, type ItemBody, itemBody, removeQuery } from './cart.requests.js';
+import {
+  cartId,
+  cartQuery,
+  confirmBody,
+  historyQuery,
+  type ItemBody,
+  itemBody,
+  removeQuery,
+} from './cart.requests.js';
 import { Carts } from './carts.js';
 
 /** The entity tag of a cart is the version of its stream. */
@@ -123,10 +131,11 @@ export class CartsController {
   @HttpCode(200)
   async confirm(
     @Param('id', { schema: cartId }) id: string,
+    @Body({ schema: confirmBody }) { card }: z.output<typeof confirmBody>,
     @Conditions() conditions: Preconditions,
     @Res({ passthrough: true }) response: Response,
   ) {
-    const cart = await this.carts.confirm(id, conditions);
+    const cart = await this.carts.confirm(id, conditions, card);
     response.set('Link', `</orders/${cart.orderId}>; rel="related"`);
     return answer(response, id, cart);
   }

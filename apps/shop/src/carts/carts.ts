@@ -128,12 +128,13 @@ export class Carts {
   }
 
   /**
-   * Makes an order of the cart: the stock that it takes, the order and the end of the cart are one transaction. What
-   * is confirmed already stays as it is.
+   * Makes an order of the cart: the stock that it takes, the order, the start of its checkout and the end of the cart
+   * are one transaction. What is confirmed already stays as it is.
    *
+   * @param card that is charged, if the customer has named one
    * @throws ProblemError with 404, 409 or 412
    */
-  confirm(id: string, conditions: Preconditions): Promise<Cart> {
+  confirm(id: string, conditions: Preconditions, card?: string): Promise<Cart> {
     const orderId = randomUUID();
     const confirming = async (): Promise<Cart> => {
       const cart = await this.aggregate(id);
@@ -144,18 +145,23 @@ export class Carts {
       const order = toOrder(orderId, cart.items, { cartId: id });
       const decided = decide({ type: 'Confirm', data: { orderId, confirmedAt: order.createdAt } }, cart);
       if (decided.length === 0) return cart;
-      await this.selling.inTurn(cart.items, () => this.sell(order, cart, decided));
+      await this.selling.inTurn(cart.items, () => this.sell(order, cart, decided, card));
       return decided.reduce<Cart>(evolve, cart);
     };
     return this.turns.run(id, () => untilWon(confirming));
   }
 
-  private async sell(order: Order, cart: Cart, decided: readonly CartEvent[]): Promise<void> {
+  private async sell(
+    order: Order,
+    cart: Cart,
+    decided: readonly CartEvent[],
+    card: string | undefined,
+  ): Promise<void> {
     const takings = await this.selling.look(cart.items);
     // Its faults are about the body of an order.
     if ('refusal' in takings) throw new ProblemError({ ...takings.refusal, errors: undefined });
     const taken = await this.postgres.transaction(async () => {
-      const changed = await this.selling.sell(order, takings);
+      const changed = await this.selling.sell(order, takings, card);
       await this.events.appendToStream(cartStream(order.cartId!), decided, {
         expectedStreamVersion: BigInt(cart.version),
       });

@@ -63,10 +63,28 @@ export class Catalogue {
    * it was read. Joins the transaction it is called in. Gives what to pass to {@link taken} after its commit.
    */
   async take(takings: readonly Taking[]): Promise<Changed[] | undefined> {
+    return this.restock(takings.map((taking) => ({ ...taking, quantity: -taking.quantity })));
+  }
+
+  /**
+   * Puts back what an order has taken, as {@link take} takes it. A product that is not there any more has no stock.
+   */
+  async giveBack(items: readonly { productId: string; quantity: number }[]): Promise<Changed[] | undefined> {
+    const found = await Promise.all(
+      items.map(async ({ productId: id, quantity }) => {
+        const entry = await this.find(id);
+        return entry === undefined ? [] : [{ id, quantity, ...entry }];
+      }),
+    );
+    return this.restock(found.flat());
+  }
+
+  private async restock(changesOfStock: readonly Taking[]): Promise<Changed[] | undefined> {
+    if (changesOfStock.length === 0) return [];
     const changes = this.products.atomic();
     const changed = new Map<string, Product>();
-    for (const { id, quantity, product, version } of takings) {
-      const left = { ...product, stock: product.stock - quantity };
+    for (const { id, quantity, product, version } of changesOfStock) {
+      const left = { ...product, stock: product.stock + quantity };
       changes.check(id, version).set(id, left);
       changed.set(id, left);
     }

@@ -4,6 +4,7 @@ import { EventStoreHealthIndicator } from '@nestbox/event-store';
 import { KvHealthIndicator } from '@nestbox/kv';
 import { PostgresHealthIndicator } from '@nestbox/postgres';
 import { RedisHealthIndicator } from '@nestbox/redis';
+import { WorkflowHealthIndicator } from '@nestbox/workflows';
 import { Controller, Get, HttpException, Inject, Optional, Res } from '@nestjs/common';
 import {
   HealthCheckService,
@@ -22,6 +23,7 @@ export class HealthController {
     private readonly postgres: PostgresHealthIndicator,
     private readonly kv: KvHealthIndicator,
     private readonly events: EventStoreHealthIndicator,
+    private readonly workflows: WorkflowHealthIndicator,
     private readonly channels: ChannelHealthIndicator,
     private readonly hub: EventHubHealthIndicator,
     @Optional() private readonly redis?: RedisHealthIndicator,
@@ -35,6 +37,7 @@ export class HealthController {
       () => this.postgres.isHealthy('postgres'),
       () => this.kv.isHealthy('kv'),
       () => this.events.isHealthy('eventStore'),
+      () => this.workflows.isHealthy('workflows'),
       async () => limping(await this.channels.isHealthy('channels')),
       async () => limping(await this.hub.isHealthy('eventHub')),
     ];

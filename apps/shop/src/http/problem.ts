@@ -31,6 +31,9 @@ export const PROBLEM_TYPES = {
   cartEmpty: 'urn:nestbox:shop:cart-empty',
   cartFull: 'urn:nestbox:shop:cart-full',
   notInCart: 'urn:nestbox:shop:not-in-cart',
+  orderNotPaid: 'urn:nestbox:shop:order-not-paid',
+  orderShipped: 'urn:nestbox:shop:order-shipped',
+  orderNotCancelled: 'urn:nestbox:shop:order-not-cancelled',
 } as const;
 
 /** Thrown anywhere below a controller to answer with a problem. */

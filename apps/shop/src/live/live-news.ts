@@ -3,9 +3,11 @@ import { type DataOf, EventHubService, type TopicOf } from '@nestbox/event-hub';
 import { Postgres } from '@nestbox/postgres';
 import { Injectable, Logger } from '@nestjs/common';
 import type { HistoryEntry } from '../carts/cart-history.js';
+import type { StepView } from '../checkout/step-view.js';
 import { type Line, toLine } from '../orders/line.js';
+import type { OrderEvent } from '../orders/order.events.js';
 import type { Order } from '../orders/order.js';
-import { cartTopic, type ShopTopics, stockTopic } from './topics.js';
+import { cartTopic, orderTopic, type ShopTopics, stockTopic } from './topics.js';
 
 /**
  * Tells everybody who looks what has changed. Inside a transaction the news are part of it: with the hub on PostgreSQL
@@ -31,6 +33,15 @@ export class LiveNews {
 
   async cartChanged(id: string, entry: HistoryEntry): Promise<void> {
     await this.tell(cartTopic(id), { id, ...entry });
+  }
+
+  async orderChanged(id: string, entry: HistoryEntry<OrderEvent>): Promise<void> {
+    await this.tell(orderTopic(id), { id, event: entry });
+  }
+
+  /** @param end how its checkout has ended, or that it waits */
+  async stepsChanged(id: string, steps: readonly StepView[], end: string | undefined): Promise<void> {
+    await this.tell(orderTopic(id), { id, steps, ...(end !== undefined && { end }) });
   }
 
   async productSold(line: Line, position: bigint): Promise<void> {

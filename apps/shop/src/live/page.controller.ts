@@ -28,6 +28,11 @@ export class PageController {
     await send(response, 'cart.js', 'js');
   }
 
+  @Get('orders.js')
+  async orders(@Res() response: Response): Promise<void> {
+    await send(response, 'orders.js', 'js');
+  }
+
   @Get('sales.js')
   async sales(@Res() response: Response): Promise<void> {
     await send(response, 'sales.js', 'js');

@@ -1,7 +1,9 @@
 import { MAX_NAME_BYTES, textProblem } from '@nestbox/core';
 import { z } from 'zod';
 import type { HistoryEntry } from '../carts/cart-history.js';
+import type { StepView } from '../checkout/step-view.js';
 import type { Line } from '../orders/line.js';
+import type { OrderEvent } from '../orders/order.events.js';
 
 /** What is published about. */
 export interface ShopTopics {
@@ -9,6 +11,8 @@ export interface ShopTopics {
   [stock: `stock.${string}`]: StockChange;
   /** `carts.<cart id>`: what happens to it. */
   [cart: `carts.${string}`]: CartNews;
+  /** `orders.<order id>`: what happens to it, and the steps of its checkout. */
+  [order: `orders.${string}`]: OrderProgress;
   /** Orders as they come in. */
   orders: OrderNews;
   /** Each line of an order, for those who add up. */
@@ -27,6 +31,16 @@ export interface StockChange {
 export interface CartNews extends HistoryEntry {
   id: string;
 }
+
+/** What happens to an order, as in its history; or steps of its checkout that have begun or ended. */
+export type OrderProgress =
+  | { id: string; event: HistoryEntry<OrderEvent> }
+  | {
+      id: string;
+      steps: readonly StepView[];
+      /** That the checkout has `completed` or `failed`, say, or is `parked` since it waits. */
+      end?: string;
+    };
 
 export interface OrderNews {
   id: string;
@@ -52,6 +66,10 @@ export function stockTopic(productId: string): `stock.${string}` {
 
 export function cartTopic(cartId: string): `carts.${string}` {
   return `carts.${cartId}`;
+}
+
+export function orderTopic(orderId: string): `orders.${string}` {
+  return `orders.${orderId}`;
 }
 
 /** The name of a topic, as a client may give it. */

@@ -1,25 +1,31 @@
 import { type DocumentProjection, Projection, type ReadEvent } from '@nestbox/event-store';
-import { type OrderEvent, orderIdOf } from './order.events.js';
-import type { Order } from './order.js';
+import { statusAfter } from './order-state.js';
+import { ORDER_EVENTS, type OrderEvent, orderIdOf } from './order.events.js';
+import type { OrderDetails } from './order.js';
 
 /** The collection of the orders, by the names of their streams. */
 export const ORDER_DETAILS = 'order-details';
 
-/** Puts together what was ordered, in the transaction of the order. */
-@Projection({ name: ORDER_DETAILS, mode: 'inline', events: ['OrderPlaced', 'ProductSold'] })
-export class OrderDetailsProjection implements DocumentProjection<Order, OrderEvent> {
-  evolve(order: Order | null, { type, data, metadata }: ReadEvent<OrderEvent>): Order | null {
-    switch (type) {
-      case 'OrderPlaced':
-        return {
-          id: orderIdOf(metadata.streamName),
-          items: [],
-          total: data.total,
-          createdAt: data.placedAt,
-          ...(data.cartId !== undefined && { cartId: data.cartId }),
-        };
-      case 'ProductSold':
-        return order && { ...order, items: [...order.items, data] };
+/** Puts together what was ordered and how far it has come, in the transaction of what happens to the order. */
+@Projection({ name: ORDER_DETAILS, mode: 'inline', events: [...ORDER_EVENTS], indexes: ['createdAt'] })
+export class OrderDetailsProjection implements DocumentProjection<OrderDetails, OrderEvent> {
+  evolve(order: OrderDetails | null, event: ReadEvent<OrderEvent>): OrderDetails | null {
+    const { type, data, metadata } = event;
+    if (type === 'OrderPlaced') {
+      return {
+        id: orderIdOf(metadata.streamName),
+        items: [],
+        total: data.total,
+        createdAt: data.placedAt,
+        status: 'placed',
+        ...(data.cartId !== undefined && { cartId: data.cartId }),
+      };
     }
+    // One of before there was a status has none.
+    const { status = 'placed' } = order ?? {};
+    if (type === 'ProductSold' && status === 'placed') {
+      return order && { ...order, items: [...order.items, data] };
+    }
+    return order && { ...order, status: statusAfter(status, event) };
   }
 }

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { productId } from '../catalogue/product.js';
 import { wholeNumber } from '../http/text.js';
+import { cardToken } from '../payments/card.js';
 import { type Line, toLine, totalOf } from './line.js';
+import type { OrderStatus } from './order-state.js';
 
 const orderItem = z.strictObject({ productId, quantity: wholeNumber(1, 10_000) });
 
@@ -22,6 +24,7 @@ export const orderRequest = z.strictObject(
           seen.add(id);
         });
       }),
+    card: cardToken.optional(),
   },
   { error: (issue) => (issue.code === 'invalid_type' ? 'must be a JSON object.' : undefined) },
 );
@@ -36,6 +39,11 @@ export interface Order {
   createdAt: string;
   /** The cart that it comes from, if any. */
   cartId?: string;
+}
+
+/** An order as it is kept. */
+export interface OrderDetails extends Order {
+  status: OrderStatus;
 }
 
 /** A new order of these lines. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { EventStore } from '@nestbox/event-store';
+import { EventStore, type ReadEvent } from '@nestbox/event-store';
 import { Postgres } from '@nestbox/postgres';
 import { Injectable } from '@nestjs/common';
 import { Catalogue } from '../catalogue/catalogue.js';
@@ -8,8 +8,8 @@ import { fingerprintOf } from './idempotency-key.js';
 import { type Answer, IdempotentAnswers, type Remembered } from './idempotent-answers.js';
 import { untilWon } from './lost-race.js';
 import { ORDER_DETAILS } from './order-details.projection.js';
-import { orderStream } from './order.events.js';
-import { type Order, type OrderRequest, toOrder, toRepresentation } from './order.js';
+import { type OrderEvent, orderStream } from './order.events.js';
+import { type OrderDetails, type OrderRequest, toOrder, toRepresentation } from './order.js';
 import { Selling } from './selling.js';
 
 /** Takes orders: each once, and never for more than there is. */
@@ -23,8 +23,27 @@ export class Orders {
     private readonly selling: Selling,
   ) {}
 
-  find(id: string): Promise<Order | undefined> {
-    return this.events.collection<Order>(ORDER_DETAILS).get(orderStream(id));
+  find(id: string): Promise<OrderDetails | undefined> {
+    return this.events.collection<OrderDetails>(ORDER_DETAILS).get(orderStream(id));
+  }
+
+  /** The newest ones first. */
+  newest(limit: number): Promise<OrderDetails[]> {
+    return this.events
+      .collection<OrderDetails>(ORDER_DETAILS)
+      .find({}, { sort: { createdAt: 'desc' }, limit });
+  }
+
+  /** What has happened to it after a version; undefined for an order that is not there. */
+  async history(
+    id: string,
+    { after, limit }: { after: number; limit: number },
+  ): Promise<{ events: ReadEvent<OrderEvent>[]; version: bigint } | undefined> {
+    const { events, currentStreamVersion, streamExists } = await this.events.readStream<OrderEvent>(
+      orderStream(id),
+      { from: BigInt(after) + 1n, maxCount: BigInt(limit) },
+    );
+    return streamExists ? { events, version: currentStreamVersion } : undefined;
   }
 
   /**
@@ -62,7 +81,7 @@ export class Orders {
     };
     const taken = await this.postgres.transaction(async () => {
       await this.answers.remember(key, fingerprint, answer);
-      return this.selling.sell(order, takings);
+      return this.selling.sell(order, takings, request.card);
     });
     await this.catalogue.taken(taken);
     return answer;

@@ -2,6 +2,7 @@ import { KeyedMutex } from '@nestbox/core';
 import { EventStore } from '@nestbox/event-store';
 import { Injectable } from '@nestjs/common';
 import { Catalogue, type Changed, type Taking } from '../catalogue/catalogue.js';
+import { Checkouts } from '../checkout/checkouts.js';
 import type { Problem } from '../http/problem.js';
 import { ProductChangedError } from './lost-race.js';
 import { type OrderEvent, orderStream } from './order.events.js';
@@ -26,6 +27,7 @@ export class Selling {
   constructor(
     private readonly events: EventStore,
     private readonly catalogue: Catalogue,
+    private readonly checkouts: Checkouts,
   ) {}
 
   /** What would be taken, in the state in which it is there; or why it cannot be had. */
@@ -47,12 +49,14 @@ export class Selling {
   }
 
   /**
-   * Takes what an order wants off the stock, and records the order. Joins the transaction it is called in, and gives
-   * what to pass to {@link Catalogue.taken} after its commit.
+   * Takes what an order wants off the stock, records the order, and starts its checkout. Joins the transaction it is
+   * called in, and gives what to pass to {@link Catalogue.taken} after its commit.
    *
+   * @param card that is charged, if the customer has named one
    * @throws ProductChangedError when a product has changed since the look
    */
-  async sell({ id, items, total, createdAt, cartId }: Order, takings: readonly Taking[]): Promise<Changed[]> {
+  async sell(order: Order, takings: readonly Taking[], card: string | undefined): Promise<Changed[]> {
+    const { id, items, total, createdAt, cartId } = order;
     const changed = await this.catalogue.take(takings);
     if (changed === undefined) throw new ProductChangedError();
     const placed = { placedAt: createdAt, total, ...(cartId !== undefined && { cartId }) };
@@ -64,6 +68,7 @@ export class Selling {
       ],
       { expectedStreamVersion: 'STREAM_DOES_NOT_EXIST' },
     );
+    await this.checkouts.start(order, card);
     return changed;
   }
 

@@ -1,10 +1,10 @@
 import { type DocumentProjection, Projection, type ReadEvent } from '@nestbox/event-store';
-import type { ProductSold } from '../orders/order.events.js';
+import type { ProductReturned, ProductSold } from '../orders/order.events.js';
 
 /** The collection of what was sold, by product. */
 export const PRODUCT_SALES = 'product-sales';
 
-/** What was sold of a product: in carts when they are confirmed, and in orders at once. */
+/** What was sold of a product, in carts when they are confirmed and in orders at once; less what was cancelled. */
 export interface ProductSales {
   /** As it was called last. */
   name: string;
@@ -16,22 +16,30 @@ export interface ProductSales {
   position: string;
 }
 
+type Sale = ProductSold | ProductReturned;
+
 /**
  * Adds up the sales of each product, over the streams of all orders. It runs behind the orders, so that two that have
  * a product in common do not wait for each other's row.
  */
-@Projection({ name: PRODUCT_SALES, mode: 'async', events: ['ProductSold'], indexes: ['revenue'] })
-export class ProductSalesProjection implements DocumentProjection<ProductSales, ProductSold> {
-  getDocumentId({ data }: ReadEvent<ProductSold>): string {
+@Projection({
+  name: PRODUCT_SALES,
+  mode: 'async',
+  events: ['ProductSold', 'ProductReturned'],
+  indexes: ['revenue'],
+})
+export class ProductSalesProjection implements DocumentProjection<ProductSales, Sale> {
+  getDocumentId({ data }: ReadEvent<Sale>): string {
     return data.productId;
   }
 
-  evolve(sales: ProductSales | null, { data, metadata }: ReadEvent<ProductSold>): ProductSales {
+  evolve(sales: ProductSales | null, { type, data, metadata }: ReadEvent<Sale>): ProductSales {
+    const sign = type === 'ProductSold' ? 1 : -1;
     return {
       name: data.name,
-      quantity: (sales?.quantity ?? 0) + data.quantity,
-      revenue: (sales?.revenue ?? 0) + data.quantity * data.unitPrice,
-      orders: (sales?.orders ?? 0) + 1,
+      quantity: (sales?.quantity ?? 0) + sign * data.quantity,
+      revenue: (sales?.revenue ?? 0) + sign * data.quantity * data.unitPrice,
+      orders: (sales?.orders ?? 0) + sign,
       position: String(metadata.globalPosition),
     };
   }

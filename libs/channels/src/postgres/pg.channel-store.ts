@@ -1,6 +1,5 @@
 import {
   ClosedError,
-  Coalescer,
   InvalidArgumentError,
   Lifecycle,
   OverloadedError,
@@ -10,7 +9,7 @@ import {
   type Duration,
   type JsonObject,
 } from '@nestbox/core';
-import { isDataError, postgresOf, type Postgres, type PostgresSource } from '@nestbox/postgres';
+import { postgresOf, type Postgres, type PostgresSource } from '@nestbox/postgres';
 import { ChannelNotFoundError, ChannelOperationError } from '../channel.errors.js';
 import {
   ChannelStore,
@@ -30,6 +29,7 @@ import {
   encodeObject,
   userOf,
 } from '../support/arguments.js';
+import { ChannelReads } from './channel-reads.js';
 import { channelMigrations } from './channel-schema.js';
 import { ChannelTable, type StoredChannel } from './channel-table.js';
 import { ChannelWrites, type ChannelWrite } from './channel-writes.js';
@@ -56,7 +56,8 @@ export class PgChannelStore<
   private readonly userKey: string;
   private readonly table: ChannelTable;
   private readonly writes: ChannelWrites;
-  private readonly reads: Coalescer<string, StoredChannel | undefined>;
+  private readonly texts: ChannelReads<StoredChannel>;
+  private readonly owners: ChannelReads<string | null>;
   private readonly lifecycle: Lifecycle;
   private orphansAt = performance.now();
 
@@ -77,18 +78,16 @@ export class PgChannelStore<
     this.postgres = postgres;
     this.table = new ChannelTable(postgres, schemaName);
     this.writes = new ChannelWrites(this.table, schemaName);
-    this.reads = new Coalescer({
-      name: `The reads of ${schemaName}.lambda_channels`,
-      flush: (ids) => this.readAll(ids),
-      isDataError,
-    });
+    const name = `The reads of ${schemaName}.lambda_channels`;
+    this.texts = new ChannelReads(postgres, name, (ids) => this.table.get(ids));
+    this.owners = new ChannelReads(postgres, name, (ids) => this.table.locate(ids));
     this.lifecycle = new Lifecycle(
       'PgChannelStore',
       async () => {
         await (migrate ? migrations.run() : migrations.check());
       },
       async () => {
-        await Promise.all([this.writes.close(), this.reads.close()]);
+        await Promise.all([this.writes.close(), this.texts.close(), this.owners.close()]);
         if (owned) await postgres.close();
       },
     );
@@ -133,14 +132,7 @@ export class PgChannelStore<
 
   async getChannelAndSession(channelId: string): Promise<ChannelAndSession<Opening, Session>> {
     assertName(channelId, 'channelId');
-    const found = await this.run(
-      `get channel "${channelId}"`,
-      () =>
-        this.postgres.currentTransaction === undefined
-          ? this.reads.run(channelId)
-          : this.table.get([channelId]).then((all) => all.get(channelId)),
-      channelId,
-    );
+    const found = await this.run(`get channel "${channelId}"`, () => this.texts.run(channelId), channelId);
     if (found === undefined) throw new ChannelNotFoundError(channelId);
     return this.parse(channelId, found);
   }
@@ -151,9 +143,12 @@ export class PgChannelStore<
     const ids = distinctIds(channelIds);
     const found = new Map<string, ChannelAndSession<Opening, Session>>();
     await this.run(`get ${ids.length} channels`, () =>
-      this.inBatches(ids, async (some) => {
-        for (const [id, stored] of await this.table.get(some)) found.set(id, this.parse(id, stored));
-      }),
+      this.readAll(
+        ids,
+        this.texts,
+        (some) => this.table.get(some),
+        (id, stored) => found.set(id, this.parse(id, stored)),
+      ),
     );
     return found;
   }
@@ -190,9 +185,12 @@ export class PgChannelStore<
     const ids = distinctIds(channelIds);
     const owners = new Map<string, string | null>();
     await this.run(`locate ${ids.length} channels`, () =>
-      this.inBatches(ids, async (some) => {
-        for (const [id, owner] of await this.table.locate(some)) owners.set(id, owner);
-      }),
+      this.readAll(
+        ids,
+        this.owners,
+        (some) => this.table.locate(some),
+        (id, owner) => owners.set(id, owner),
+      ),
     );
     return owners;
   }
@@ -240,9 +238,20 @@ export class PgChannelStore<
     return found!;
   }
 
-  private async readAll(ids: string[]): Promise<(StoredChannel | undefined)[]> {
-    const found = await this.table.get([...new Set(ids)]);
-    return ids.map((id) => found.get(id));
+  private async readAll<T>(
+    ids: readonly string[],
+    single: ChannelReads<T>,
+    several: (ids: string[]) => Promise<Map<string, T>>,
+    onFound: (id: string, found: T) => void,
+  ): Promise<void> {
+    if (ids.length === 1) {
+      const found = await single.run(ids[0]!);
+      if (found !== undefined) onFound(ids[0]!, found);
+      return;
+    }
+    await this.inBatches(ids, async (some) => {
+      for (const [id, found] of await several(some)) onFound(id, found);
+    });
   }
 
   /** In the order of the ids, so that two who take the same rows do not wait for each other in a circle. */

@@ -24,6 +24,7 @@ export class NodeLease {
   private readonly beatMs: number;
   private timer: NodeJS.Timeout | undefined;
   private beating: Promise<void> | undefined;
+  private reaping: Promise<void> | undefined;
   private isRegistered = false;
   /** By the monotonic clock: the last renewal, and since when there was no failure. */
   private renewedAt = -Infinity;
@@ -57,6 +58,7 @@ export class NodeLease {
     this.isClosed = true;
     clearTimeout(this.timer);
     await this.beating;
+    await this.reaping;
     if (!this.isRegistered) return;
     const { store, nodeId, logger } = this.options;
     try {
@@ -81,15 +83,11 @@ export class NodeLease {
 
   /** Never rejects. */
   private async beat(): Promise<void> {
-    const { store, logger, onReaped } = this.options;
+    const { logger } = this.options;
     try {
       await this.renew();
       if (this.isFailing) logger.log('The lease of this instance is renewed again.');
       this.isFailing = false;
-      if (!this.mayReap()) return;
-      for (const { channelIds } of await store.reap()) {
-        if (channelIds.length > 0) await onReaped(channelIds);
-      }
     } catch (error) {
       this.inTouchSince = undefined;
       if (!this.isFailing && !this.isClosed) {
@@ -97,16 +95,36 @@ export class NodeLease {
       }
       this.isFailing = true;
     }
+    if (this.isClosed || !this.mayReap()) return;
+    // Not a part of the beat: the dead may have held so much that this instance's own lease would end meanwhile.
+    this.reaping ??= this.reap().finally(() => {
+      this.reaping = undefined;
+    });
+  }
+
+  /** Never rejects. */
+  private async reap(): Promise<void> {
+    const { store, logger, onReaped } = this.options;
+    try {
+      for (const { channelIds } of await store.reap()) {
+        if (channelIds.length > 0) await onReaped(channelIds);
+      }
+    } catch (error) {
+      this.inTouchSince = undefined;
+      if (this.isClosed) return;
+      logger.warn(`The channels of dead instances could not be removed; trying again: ${messageOf(error)}`);
+    }
   }
 
   private async renew(): Promise<void> {
     const { store, nodeId, onLost } = this.options;
     const sentAt = performance.now();
-    // A process that was stopped for a while has not been in touch meanwhile.
-    if (sentAt - this.renewedAt > this.rowMs) this.inTouchSince = undefined;
     const wasRegistered = await store.heartbeat(nodeId, this.rowMs);
+    const answeredAt = performance.now();
+    // Whoever was stopped, or waited for an answer, for so long was not in touch; others may have been no better off.
+    if (answeredAt - this.renewedAt > this.rowMs) this.inTouchSince = undefined;
     this.renewedAt = sentAt;
-    this.inTouchSince ??= sentAt;
+    this.inTouchSince ??= answeredAt;
     const isLost = this.isRegistered && !wasRegistered;
     this.isRegistered = true;
     if (isLost) onLost();

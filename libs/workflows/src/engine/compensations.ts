@@ -38,7 +38,8 @@ export class Compensations {
       if (execution.over) return;
       const name = `undo:${call.name}`;
       const record = execution.journal.aside(name);
-      if (record?.status === 'done' || record?.status === 'error') continue;
+      const isDone = record?.status === 'done' || record?.status === 'error';
+      if (isDone || execution.host.hooks.onUnrecorded !== undefined) continue;
       const { backoff, retries = RETRIES } = policy;
       const undoing: Call = {
         name,

@@ -2,6 +2,7 @@ import type { PreparedRun, WorkflowBackend } from '../workflow.backend.js';
 import type { ChildOptions } from '../workflow-context.js';
 import type { WorkflowClass } from '../workflow.decorator.js';
 import type { RunStatus } from '../workflow.types.js';
+import type { ExecutionHooks } from './execution-hooks.js';
 import type { Semaphore } from './semaphore.js';
 
 /** How a run ended, in the process where it did. */
@@ -42,10 +43,7 @@ export interface ExecutionHost {
   lookForNews(): void;
   /** A deadline may be over. */
   deadlinePassed(): void;
-  /** Called when a step was recorded; a test may have the process "crash" here. */
-  recorded?(runId: string, stepName: string): void;
-  /** Called when the record of a step was written. */
-  readonly written?: ((runId: string, stepName: string) => void) | undefined;
+  readonly hooks: ExecutionHooks;
   ended(end: LocalEnd): void;
   /** The execution is over, with the run or without it. */
   left(runId: string): void;

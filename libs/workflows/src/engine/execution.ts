@@ -27,6 +27,7 @@ import { Journal } from './journal.js';
 import { logger } from './logger.js';
 import { Parking } from './parking.js';
 import { Scopes } from './scopes.js';
+import { standStill } from './stand-still.js';
 import { never, quiescence } from './turns.js';
 import { Waits } from './waits.js';
 
@@ -82,7 +83,7 @@ export class Execution {
       runId: run.id,
       workflow: run.workflow,
       traceparent: run.traceparent,
-      isResumed: run.steps.length > 0,
+      isResumed: run.steps.length > 0 || run.recoveries > 0,
     });
   }
 
@@ -92,9 +93,7 @@ export class Execution {
     if (deadlineInMs !== undefined) this.watchDeadline(deadlineInMs);
     if (ending !== undefined) this.windAs(ending, ending === 'failed' ? error : this.endingError(ending));
     const finale = new Finale(this);
-    const body = runInRootScope(() =>
-      this.observation.body(() => this.definition.run(this, this.run.input)),
-    );
+    const body = runInRootScope(() => this.observation.body(() => this.definition.run(this, this.run.input)));
     body
       .then(
         (output) => finale.returned(output),
@@ -127,6 +126,11 @@ export class Execution {
     return this.active === 0;
   }
 
+  /** Whether it is being wound up, and only waits for a time, with all that it did written. */
+  get isLingering(): boolean {
+    return this.isEnding && this.isIdle && this.waits.size > 0 && this.checkpoints.flushed() === undefined;
+  }
+
   /** Refuses a call that could not be told from another one in a replay. @throws AmbiguousStepError */
   assertAlone(base: string, call: Call): void {
     if (call.record?.status === 'done' || !this.inFlight.has(base)) return;
@@ -152,6 +156,7 @@ export class Execution {
     this.active++;
     try {
       await this.mayAct(record);
+      if (this.host.hooks.onUnrecorded !== undefined) await standStill(this, call);
       const result = await work(record);
       // What came about while the execution was given up is for nobody.
       return this.isOver ? await never<R>() : result;
@@ -189,7 +194,7 @@ export class Execution {
 
   record(step: StepRecord): void {
     this.checkpoints.add(step);
-    if (step.status !== 'pending') this.host.recorded?.(this.runId, step.name);
+    if (step.status !== 'pending') this.host.hooks.onRecorded?.(this.runId, step.name);
   }
 
   /** @throws InvalidArgumentError; PayloadTooLargeError */
@@ -201,7 +206,9 @@ export class Execution {
 
   /** What has come for it. */
   deliver(signals: readonly SignalRow[], outcomes: readonly RunRow[]): void {
-    if (this.isOver) return;
+    // Who takes something now would be parked with it: it is no longer there to wake the run. A run that cannot be parked
+    // asks for it again.
+    if (this.isOver || this.parking.decided !== undefined) return;
     for (const signal of signals) if (!this.takenSignals.has(signal.id)) this.parking.deliver(signal);
     for (const outcome of outcomes) this.parking.childEnded(outcome);
   }
@@ -216,9 +223,9 @@ export class Execution {
   }
 
   written(steps: readonly StepRecord[]): void {
-    const { written } = this.host;
-    if (written === undefined) return;
-    for (const { name, status } of steps) if (status !== 'pending') written(this.runId, name);
+    const { onWritten } = this.host.hooks;
+    if (onWritten === undefined) return;
+    for (const { name, status } of steps) if (status !== 'pending') onWritten(this.runId, name);
   }
 
   wind(ending: Ending): void {

@@ -57,7 +57,7 @@ export class RunContext implements WorkflowContext {
 
   step<R>(
     name: string,
-    optionsOrFn: StepOptions<R> | ((context: StepContext) => R | Promise<R>),
+    optionsOrFn: StepOptions | ((context: StepContext) => R | Promise<R>),
     fn?: (context: StepContext) => R | Promise<R>,
   ): Promise<R> {
     const [options, work] = typeof optionsOrFn === 'function' ? [{}, optionsOrFn] : [optionsOrFn, fn];
@@ -66,7 +66,7 @@ export class RunContext implements WorkflowContext {
 
   transaction<R>(
     name: string,
-    optionsOrFn: TransactionOptions<R> | (() => R | Promise<R>),
+    optionsOrFn: TransactionOptions | (() => R | Promise<R>),
     fn?: () => R | Promise<R>,
   ): Promise<R> {
     const [options, work] = typeof optionsOrFn === 'function' ? [{}, optionsOrFn] : [optionsOrFn, fn];

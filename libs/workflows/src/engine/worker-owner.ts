@@ -1,6 +1,7 @@
 import type { ChildOptions } from '../workflow-context.js';
 import type { PreparedRun } from '../workflow.backend.js';
 import type { WorkflowClass } from '../workflow.decorator.js';
+import type { ExecutionHooks } from './execution-hooks.js';
 import type { LocalEnd } from './execution-host.js';
 
 export interface WorkerSettings {
@@ -30,6 +31,5 @@ export interface WorkerOwner {
   ended(end: LocalEnd): void;
   now(): number;
   wallTime(): number;
-  recorded?(runId: string, stepName: string): void;
-  readonly written?: ((runId: string, stepName: string) => void) | undefined;
+  readonly hooks: ExecutionHooks;
 }

@@ -6,6 +6,7 @@ import type { ClaimedRun, PreparedRun, WorkerLease, WorkflowBackend } from '../w
 import type { WorkflowClass } from '../workflow.decorator.js';
 import type { WorkflowDefinition } from './definition.js';
 import { Doubt } from './doubt.js';
+import type { ExecutionHooks } from './execution-hooks.js';
 import type { ExecutionHost, LocalEnd } from './execution-host.js';
 import { Execution } from './execution.js';
 import { logger } from './logger.js';
@@ -28,6 +29,7 @@ type Subscription = ReturnType<WorkflowBackend['on']>;
 export class Worker implements ExecutionHost {
   readonly maxPayloadBytes: number;
   readonly transactions: Semaphore;
+  readonly hooks: ExecutionHooks;
   private readonly definitions = new Map<string, WorkflowDefinition>();
   private readonly executions = new Map<string, Execution>();
   /** Room that is kept for runs that are being started. */
@@ -36,6 +38,7 @@ export class Worker implements ExecutionHost {
   private lease: WorkerLease | undefined;
   private ready: Subscription | undefined;
   private news: Subscription | undefined;
+  private alive: NodeJS.Timeout | undefined;
   private hasMore = false;
   private isStopping = false;
   private whenEmpty: (() => void) | undefined;
@@ -50,16 +53,19 @@ export class Worker implements ExecutionHost {
     this.maxPayloadBytes = settings.maxPayloadBytes;
     this.transactions = new Semaphore(backend.transactionLimit);
     for (const definition of definitions) this.definitions.set(definition.name, definition);
-    if (owner.recorded !== undefined) this.recorded = owner.recorded.bind(owner);
-    this.written = owner.written;
+    this.hooks = owner.hooks;
   }
-
-  recorded?: (runId: string, stepName: string) => void;
-  readonly written: ((runId: string, stepName: string) => void) | undefined;
 
   /** How many runs it has in memory. */
   get size(): number {
     return this.executions.size;
+  }
+
+  /** The runs that are being wound up, and so not parked, and do nothing but wait; and in how many ms one goes on. */
+  get lingering(): { runs: number; nextInMs: number } {
+    const all = [...this.executions.values()].filter((execution) => execution.isLingering);
+    const due = all.map(({ waits }) => waits.dueInMs ?? Infinity);
+    return { runs: all.length, nextInMs: Math.min(...due) };
   }
 
   /** The name of its membership, while it has one. */
@@ -79,11 +85,14 @@ export class Worker implements ExecutionHost {
   }
 
   get isCrowded(): boolean {
-    return this.isStopping || this.executions.size + this.reserved >= this.settings.concurrency;
+    if (this.isStopping || this.hooks.parksAtOnce === true) return true;
+    return this.executions.size + this.reserved >= this.settings.concurrency;
   }
 
   async start(): Promise<void> {
     await this.join();
+    // A process that does nothing else must not end when all its connections are lost for a while.
+    if (this.backend.kind !== 'memory') this.alive = setInterval(() => undefined, 2 ** 31 - 1);
     this.ready = this.backend.on({ kind: 'ready' }, () => this.look(), this.settings.pollMs);
     this.ready.wake();
   }
@@ -266,7 +275,7 @@ export class Worker implements ExecutionHost {
     if (doubtMs !== undefined) this.ready?.wakeIn(doubtMs);
     this.hasMore = runs.length >= limit;
     // Should it have been lost meanwhile, others take them.
-    if (lease.held) for (const run of runs) this.begin(run, true);
+    if (this.lease === lease && lease.held) for (const run of runs) this.begin(run, true);
     // What is due already, somebody else has under way.
     if (nextInMs !== undefined) this.ready?.wakeIn(Math.max(nextInMs, SOON_MS));
     if (this.executions.size > 0) this.lookForNews();
@@ -319,6 +328,7 @@ export class Worker implements ExecutionHost {
   }
 
   private dispose(): void {
+    clearInterval(this.alive);
     this.ready?.[Symbol.dispose]();
     this.news?.[Symbol.dispose]();
   }

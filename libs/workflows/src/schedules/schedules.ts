@@ -25,6 +25,8 @@ export class Schedules {
   private timer: NodeJS.Timeout | undefined;
   private begin: ((run: PreparedRun) => Promise<void>) | undefined;
   private isFailing = false;
+  private isLooking = false;
+  private isWanted = false;
 
   constructor(
     private readonly backend: WorkflowBackend,
@@ -35,7 +37,7 @@ export class Schedules {
   /** @internal */
   start(begin: (run: PreparedRun) => Promise<void>): void {
     this.begin = begin;
-    this.plan(0);
+    this.lookSoon();
   }
 
   /** @internal */
@@ -46,7 +48,7 @@ export class Schedules {
 
   /** @internal For tests: the clock has jumped. */
   checkTime(): void {
-    this.plan(0);
+    this.lookSoon();
   }
 
   /** @internal By `WorkflowService.schedule`. */
@@ -72,7 +74,7 @@ export class Schedules {
         isPaused: isSame && before.isPaused,
       });
     });
-    this.backend.afterCommit(() => this.plan(0));
+    this.backend.afterCommit(() => this.lookSoon());
   }
 
   async remove(name: string): Promise<boolean> {
@@ -100,7 +102,7 @@ export class Schedules {
         false,
         nextTime(row.cron, row.timezone, this.wallTime()),
       );
-      this.plan(0);
+      this.lookSoon();
       return done;
     });
   }
@@ -120,6 +122,12 @@ export class Schedules {
     }));
   }
 
+  /** While a look is under way, there is another one behind it. */
+  private lookSoon(): void {
+    if (this.isLooking) this.isWanted = true;
+    else this.plan(0);
+  }
+
   private plan(ms: number): void {
     if (this.begin === undefined) return;
     clearTimeout(this.timer);
@@ -127,6 +135,8 @@ export class Schedules {
   }
 
   private async look(): Promise<void> {
+    this.isLooking = true;
+    this.isWanted = false;
     let nextInMs: number | undefined;
     try {
       nextInMs = await this.backend.runDue((schedule, nowMs) => this.runOne(schedule, nowMs));
@@ -135,8 +145,9 @@ export class Schedules {
       if (!this.isFailing) logger.warn(`Schedules could not be looked at; trying again: ${messageOf(error)}`);
       this.isFailing = true;
     }
+    this.isLooking = false;
     // Others may save schedules that are due earlier.
-    this.plan(Math.min(nextInMs ?? POLL_MS, POLL_MS));
+    this.plan(this.isWanted ? 0 : Math.min(nextInMs ?? POLL_MS, POLL_MS));
   }
 
   private async runOne(schedule: ScheduleRow, nowMs: number): Promise<{ nextAtMs: number; runId: string }> {

@@ -18,7 +18,9 @@ type Decode = (json: unknown) => unknown;
 export function decodeTagged(tagged: object, decode: Decode): { value: unknown } | undefined {
   try {
     return decodeType(tagged as Record<string, unknown>, decode);
-  } catch {
+  } catch (error) {
+    // Of the stack, which is too small here.
+    if (error instanceof RangeError) throw error;
     // Somebody else's, with a name of ours.
     return undefined;
   }
@@ -72,7 +74,7 @@ function decodeError(tagged: Record<string, unknown>, decode: Decode): Error {
   const { name, message, stack, ...others } = Object.fromEntries(
     Object.entries(fields).map(([key, value]) => [key, decode(value)]),
   );
-  const error = createError(text(name), text(message), others['errors']);
+  const error = withoutTrace(() => createError(text(name), text(message), others['errors']));
   const shown = typeof stack === 'string' ? stack : `${text(name)}: ${text(message)}`;
   Object.defineProperty(error, 'stack', { ...HIDDEN, value: shown });
   if (error.name !== name) Object.defineProperty(error, 'name', { ...HIDDEN, value: name });
@@ -81,6 +83,17 @@ function decodeError(tagged: Record<string, unknown>, decode: Decode): Error {
   const own = decode(properties) ?? {};
   for (const [key, value] of Object.entries(own)) define(error, key, value);
   return error;
+}
+
+/** The trace of this place would be thrown away, and with source maps it takes milliseconds to write one. */
+function withoutTrace(create: () => Error): Error {
+  const { stackTraceLimit } = Error;
+  try {
+    Error.stackTraceLimit = 0;
+    return create();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 function createError(name: string, message: string, errors: unknown): Error {

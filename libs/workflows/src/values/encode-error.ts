@@ -28,7 +28,7 @@ function shortened(error: unknown): Error {
   const short = new Error((parts?.message ?? show(error)).slice(0, CUT));
   Object.defineProperty(short, 'name', { value: (parts?.name ?? 'Error').slice(0, CUT) });
   Object.defineProperty(short, 'stack', { value: parts?.stack?.slice(0, CUT) });
-  const code = parts?.code;
+  const code = parts?.code?.value;
   if (typeof code === 'string') Object.assign(short, { code: code.slice(0, CUT) });
   else if (typeof code === 'number') Object.assign(short, { code });
   return short;

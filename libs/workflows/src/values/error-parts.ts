@@ -6,8 +6,8 @@ export interface ErrorParts {
   readonly name: string;
   readonly message: string;
   readonly stack: string | undefined;
-  readonly code: unknown;
-  /** One of undefined counts where the error has it. */
+  /** That it is undefined counts, where the error has the property. */
+  readonly code: { readonly value: unknown } | undefined;
   readonly cause: { readonly value: unknown } | undefined;
   /** Those of an AggregateError. */
   readonly errors: readonly unknown[] | undefined;
@@ -34,18 +34,14 @@ export function isErrorLike(value: unknown): value is object {
 /** Reads an error without ever throwing. */
 export function partsOf(error: object): ErrorParts {
   const stack = read(error, 'stack');
-  const cause = read(error, 'cause');
   const keys = attempt(() => Object.keys(error)) ?? [];
   const errors = keys.includes('errors') ? undefined : read(error, 'errors');
   return {
     name: textOf(read(error, 'name'), 'Error'),
     message: textOf(read(error, 'message'), ''),
     stack: typeof stack === 'string' ? stack : undefined,
-    code: read(error, 'code'),
-    cause:
-      cause !== undefined || attempt(() => Object.hasOwn(error, 'cause')) === true
-        ? { value: cause }
-        : undefined,
+    code: find(error, 'code'),
+    cause: find(error, 'cause'),
     errors: Array.isArray(errors) ? errors : undefined,
     properties: keys.filter((key) => !FIELDS.has(key)).map((key) => [key, read(error, key)]),
   };
@@ -53,6 +49,13 @@ export function partsOf(error: object): ErrorParts {
 
 function read(error: object, key: string): unknown {
   return attempt((): unknown => Reflect.get(error, key));
+}
+
+/** Its own one, or one of its class that says something. */
+function find(error: object, key: string): { value: unknown } | undefined {
+  const value = read(error, key);
+  const isThere = value !== undefined || attempt(() => Object.hasOwn(error, key)) === true;
+  return isThere ? { value } : undefined;
 }
 
 /** Getters and proxies may throw anything. */

@@ -11,13 +11,13 @@ export { encodeError } from './encode-error.js';
  *
  * What JSON can hold is written as it is. These are kept too, at any depth, as objects with a `$type`: undefined, Date,
  * bigint, Map, Set, `NaN`, `Infinity`, `-0`, RegExp (without its `lastIndex`), URL, Buffer and Uint8Array, Error (name,
- * message, code, stack, cause, errors and own properties, as far as these can be written), and texts and property names
- * with NUL or lone surrogates. A hole in an array comes back as undefined, an object without a prototype as a plain one,
- * and one that is there twice as two.
+ * message, code, stack, cause, errors and own properties, as far as these can be written, and 100 causes deep), and
+ * texts and property names with NUL or lone surrogates. An object without a prototype comes back as a plain one, and one
+ * that is there twice as two.
  *
  * @param path what to call the value in an error
  * @throws InvalidArgumentError, with the path, for functions, symbols, instances of other classes, circular references,
- *   named properties on arrays, and nesting over 1,000 levels
+ *   holes and named properties in arrays, and nesting over 1,000 levels
  */
 export function encodeValue(value: unknown, path: string): string {
   return JSON.stringify(new ValueEncoder(path).encode(value));

@@ -7,7 +7,10 @@ import { isPlain, isRoot } from './plain-object.js';
 /** What one level takes in JSON is three levels at the most, and PostgreSQL's parser takes some 6,000. */
 const MAX_DEPTH = 1000;
 const TOO_DEEP = `is nested deeper than ${MAX_DEPTH} levels; store it flatter.`;
+/** Of the errors inside of one. */
 const MAX_NESTED_ERRORS = 1000;
+/** Causes of causes; each takes much of the stack. */
+const MAX_ERROR_DEPTH = 100;
 const OWN = { configurable: true, enumerable: true, writable: true };
 
 type Tagged = { $type: string };
@@ -63,6 +66,11 @@ export class ValueEncoder {
     let copy: unknown[] | undefined;
     for (let i = 0; i < array.length; i++) {
       const value = array[i];
+      if (value === undefined && !(i in array)) {
+        // There may be billions of them.
+        this.keys[depth] = i;
+        this.refuse(depth + 1, 'is a hole in an array; use undefined or null.');
+      }
       const encoded = this.step(value, i, depth);
       if (encoded !== value) (copy ??= [...array])[i] = encoded;
     }
@@ -127,7 +135,8 @@ export class ValueEncoder {
   private encodeError(error: object, depth: number): Tagged {
     // Those that refer to each other could be walked through in more ways than there is time for.
     if (this.errorDepth === 0) this.nestedErrors = 0;
-    else if (++this.nestedErrors > MAX_NESTED_ERRORS) this.refuse(depth, 'is one of too many errors.');
+    else if (++this.nestedErrors > MAX_NESTED_ERRORS || this.errorDepth === MAX_ERROR_DEPTH)
+      this.refuse(depth, 'is one of too many errors.');
     if (this.objects.indexOf(error) < depth) return this.refuse(depth, 'refers back to itself.');
     this.errorDepth++;
     const tagged = this.encodeParts(partsOf(error), depth);
@@ -146,7 +155,7 @@ export class ValueEncoder {
     add(tagged, 'name', name);
     add(tagged, 'message', message);
     if (stack !== undefined) add(tagged, 'stack', stack);
-    if (code !== undefined) add(tagged, 'code', code);
+    if (code !== undefined) add(tagged, 'code', code.value);
     if (cause !== undefined) add(tagged, 'cause', cause.value);
     if (errors !== undefined) {
       tagged['errors'] = errors.flatMap((inner) => {

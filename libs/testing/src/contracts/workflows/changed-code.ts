@@ -80,7 +80,7 @@ const CHANGED: [string, Code][] = [
 interface Versions {
   name: string;
   ran: string[];
-  of: (code: Code, hold?: Gate) => Defined<unknown, unknown>;
+  of: (code: Code, hold?: Gate) => Defined;
 }
 
 function versions(): Versions {

@@ -95,7 +95,7 @@ export function crashPoints(suite: WorkflowSuite): void {
           await Promise.resolve();
           const a = await context.step('ask', notes.does(`a${i}`));
           const inner = async (): Promise<string> => {
-            await null;
+            await Promise.resolve();
             return context.step('tell', notes.does(`${a}t${i}`));
           };
           return inner();

@@ -186,7 +186,10 @@ export async function runCrashing<Output>(
     }
   }
   const survivor = await scene.worker(workflows);
-  if (!isStarted) await survivor.start(flow.type, input, { id });
+  if (!isStarted) {
+    await survivor.start(flow.type, input, { id });
+    if (meanwhile !== undefined) void meanwhile(id);
+  }
   const output = await survivor.get<Output>(id).result({ timeout: '20s' });
   note();
   await Promise.all([survivor.close(), client.close()]);

@@ -1,5 +1,6 @@
 /// <reference types="jest" />
 import { eventually } from '../../eventually.js';
+import { expectSameAtEveryPoint } from './crashes.js';
 import { define, failureOf, gate, numbers, type WorkflowSuite } from './subject.js';
 
 export function signals(suite: WorkflowSuite): void {
@@ -111,6 +112,44 @@ export function signals(suite: WorkflowSuite): void {
       hold.open();
       const two = await scene.worker([flow]);
       expect(await two.get(handle.id).result({ timeout: '10s' })).toEqual([1, 2]);
+    });
+
+    it('is delivered once, wherever the processes die', async () => {
+      const scene = await suite.scene();
+      const client = await scene.client();
+      const output = await expectSameAtEveryPoint(
+        scene,
+        async (context, notes) => {
+          const first = notes.sees('first', await context.waitForSignal('go'));
+          await context.step('a', notes.does(1));
+          const others = await Promise.all(
+            ['x', 'y'].map((name) =>
+              context.branch(name, async (own) => [
+                await own.waitForSignal(name),
+                await own.step('b', notes.does(name)),
+                await own.waitForSignal(name, { timeout: '20s' }),
+              ]),
+            ),
+          );
+          return notes.sees('all', [first, ...others]);
+        },
+        {
+          meanwhile: async (id) => {
+            for (const [name, payload] of [
+              ['go', 1],
+              ['y', 1],
+              ['y', 2],
+              ['x', 1],
+              ['x', 2],
+            ] as const) {
+              for (const _ of [1, 2]) {
+                await client.signal(id, name, payload, { dedupe: `${payload}` });
+              }
+            }
+          },
+        },
+      );
+      expect(output).toEqual([1, [1, 'x', 2], [1, 'y', 2]]);
     });
 
     it('goes to the branch that waits for its name', async () => {

@@ -203,7 +203,7 @@ export function steps(suite: WorkflowSuite): void {
       ['a name', 'name', (context) => context.step('', () => 1)],
       ['a name with NUL', 'name', (context) => context.step('a\0b', () => 1)],
       ['retries', 'options.retries', (context) => context.step('a', { retries: -1 }, () => 1)],
-      ['a timeout', 'options.timeout', (context) => context.step('a', { timeout: 'soon' as '1s' }, () => 1)],
+      ['a timeout', 'options.timeout', (context) => context.step('a', { timeout: 'soon' }, () => 1)],
       [
         'a factor',
         'options.backoff.factor',

@@ -117,7 +117,7 @@ export function values(suite: WorkflowSuite): void {
 
     it.each<[string, unknown, string]>([
       ['an instance of a class', { price: [new Money(1)] }, '.price[0]'],
-      ['a function', { then: { call: () => 1 } }, '.then.call'],
+      ['a function', { later: { call: () => 1 } }, '.later.call'],
       ['a symbol', [Symbol('a')], '[0]'],
       ['a Promise', { late: Promise.resolve(1) }, '.late'],
     ])('that cannot be recorded, as %s, are refused with their path', async (_, value, path) => {

@@ -11,7 +11,7 @@ export async function runStep<R>(
   execution: Execution,
   base: string,
   call: Call,
-  options: StepOptions<R>,
+  options: StepOptions,
   fn: ((context: StepContext) => R | Promise<R>) | undefined,
 ): Promise<R> {
   if (typeof fn !== 'function') throw new InvalidArgumentError('fn', 'must be a function.');

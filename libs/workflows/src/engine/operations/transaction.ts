@@ -20,7 +20,7 @@ export async function runTransaction<R>(
   execution: Execution,
   base: string,
   call: Call,
-  options: TransactionOptions<R>,
+  options: TransactionOptions,
   fn: (() => R | Promise<R>) | undefined,
 ): Promise<R> {
   if (typeof fn !== 'function') throw new InvalidArgumentError('fn', 'must be a function.');
@@ -111,17 +111,20 @@ class StepTransaction<R> {
     // Those of other branches that are not written yet go along; should it fail, they go their own way.
     const others = checkpoints.takeSteps();
     let earlier: { result: R } | undefined;
+    let written: StepRecord[] = [];
     try {
       const result = await host.backend.transaction(async () => {
         if (mayBeDone) earlier = await this.recorded();
         if (earlier !== undefined) return earlier.result;
         const begin = performance.now();
         const done = await this.fn();
-        await this.write([...others, this.recordOf(done, attempt, performance.now() - begin)]);
+        written = [...others, this.recordOf(done, attempt, performance.now() - begin)];
+        await this.write(written);
         return done;
       });
       if (earlier !== undefined) checkpoints.giveBack(others);
-      host.recorded?.(execution.runId, this.call.name);
+      host.hooks.onRecorded?.(execution.runId, this.call.name);
+      execution.written(written);
       return result;
     } catch (error) {
       checkpoints.giveBack(others);

@@ -43,8 +43,9 @@ function next(
       dueAt: ms === undefined ? Infinity : host.now() + ms,
       signalName,
       signalled: resolve,
-      // One that was sent in time may not have been heard of.
-      expire: () => void lastLook(execution, signalName).then(resolve, () => resolve(undefined)),
+      // One that was sent in time may not have been heard of. Parked meanwhile, the run would not wake for its timeout.
+      expire: () =>
+        void execution.hold(() => lastLook(execution, signalName)).then(resolve, () => resolve(undefined)),
       reject,
     });
     host.lookForNews();

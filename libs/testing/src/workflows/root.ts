@@ -1,0 +1,2 @@
+/** The ModuleRef of the module that is tested. */
+export const ROOT = Symbol('NestboxWorkflowTestingRoot');

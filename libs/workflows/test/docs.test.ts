@@ -1,0 +1,125 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Postgres } from '@nestbox/postgres';
+import { spawnFixture, testDatabase } from '@nestbox/testing';
+import { createWorkflows } from '@nestbox/workflows';
+
+const root = join(import.meta.dirname, '..', '..', '..');
+const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+
+/** What the examples take for granted. */
+const AT_HAND = `
+import { Injectable } from '@nestjs/common';
+import {
+  Step, Workflow, WorkflowModule, createWorkflows,
+  type WorkflowContext, type WorkflowService,
+} from '@nestbox/workflows';
+import type { KeyValueStore } from '@nestbox/kv';
+import type { Postgres } from '@nestbox/postgres';
+declare const workflows: WorkflowService;
+declare const ctx: WorkflowContext;
+declare const postgres: Postgres;
+declare const kv: KeyValueStore;
+declare class Mailer { send(to: string, text: string): Promise<void> }
+declare const mailer: Mailer;
+declare const payments: { charge(order: string, options: object): Promise<string> };
+declare const hotel: { book(id: string): Promise<string>; cancel(booked: string): Promise<void> };
+declare const airline: { book(id: string): Promise<string> };
+`;
+
+/** What all but the first one of the guide take for granted, too. */
+const CONFIRM_ORDER = `
+declare class ConfirmOrder {
+  constructor(mailer: Mailer);
+  run(ctx: WorkflowContext, order: { id: string; email: string }): Promise<string>;
+}
+`;
+
+let folder: string;
+beforeAll(async () => {
+  // Inside the project, so that it finds its packages.
+  await mkdir(join(root, '.nestbox'), { recursive: true });
+  folder = await mkdtemp(join(root, '.nestbox', 'workflows-docs-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function examplesIn(file: string, language = 'ts'): Promise<string[]> {
+  const text = await readFile(join(root, file), 'utf8');
+  const pattern = new RegExp(String.raw`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'gms');
+  return [...text.matchAll(pattern)].map(([, code]) => code!);
+}
+
+/** What the compiler says of the files of a folder. */
+async function compile(at: string, compilerOptions: object): Promise<string> {
+  const config = { extends: join(root, 'tsconfig.json'), compilerOptions, include: ['*.ts'], exclude: [] };
+  await writeFile(join(at, 'tsconfig.json'), JSON.stringify(config));
+  const { stdout } = await promisify(execFile)(process.execPath, [tsc, '-p', at]).catch(
+    (error: { stdout: string }) => error,
+  );
+  return stdout;
+}
+
+/** A whole module as it is; else the lines of a function, or a class. */
+function moduleOf(code: string): string {
+  if (code.startsWith('import')) return code;
+  const atHand = code.includes('class ConfirmOrder') ? AT_HAND : AT_HAND + CONFIRM_ORDER;
+  return `${atHand}\nexport async function example() {\n${code}\n}\n`;
+}
+
+describe('the examples in the documentation', () => {
+  it('are compiled without a complaint', async () => {
+    for (const file of ['libs/workflows/README.md', 'docs/workflows.md']) {
+      const examples = await examplesIn(file);
+      expect(examples.length).toBeGreaterThan(1);
+      for (const [i, code] of examples.entries()) {
+        await writeFile(join(folder, `${file.replaceAll(/\W/g, '-')}-${i}.ts`), moduleOf(code));
+      }
+    }
+    const paths = { '@nestbox/*': [join(root, 'libs/*/src/index.ts')] };
+    const said = await compile(folder, { noUnusedLocals: false, noUnusedParameters: false, paths });
+    expect(said).toBe('');
+  }, 120_000);
+
+  it('are statements that the database takes, where they are in SQL', async () => {
+    const database = await testDatabase();
+    const postgres = new Postgres({ url: database.url });
+    const workflows = createWorkflows(postgres);
+    try {
+      await workflows.startWorker();
+      const statements = await examplesIn('docs/workflows.md', 'sql');
+      expect(statements).toHaveLength(4);
+      const rows = [];
+      for (const statement of statements) rows.push(await postgres.query(statement));
+      expect(rows).toEqual([[], [], [], [{ owner: expect.any(String), is_live: true, runs: 0n }]]);
+    } finally {
+      await workflows.close();
+      await postgres.close();
+      await database.drop();
+    }
+  });
+});
+
+describe('the example in the README', () => {
+  it('runs, and prints what it says', async () => {
+    const at = join(folder, 'running');
+    await mkdir(at);
+    const [example] = await examplesIn('libs/workflows/README.md');
+    await writeFile(join(at, 'package.json'), '{ "type": "module" }');
+    await writeFile(join(at, 'example.ts'), example!);
+    const said = await compile(at, { paths: {}, types: ['node'], noEmit: false, rootDir: '.', outDir: '.' });
+    expect(said).toBe('');
+
+    const database = await testDatabase();
+    try {
+      await using app = await spawnFixture(join(at, 'example.js'), { env: { DATABASE_URL: database.url } });
+      const printed = await app.waitFor((message: object) => 'charge' in message, 30_000);
+      expect(example).toContain(`// ${JSON.stringify(printed)}\n`);
+      expect(await app.exited).toEqual({ code: 0, signal: null });
+    } finally {
+      await database.drop();
+    }
+  }, 120_000);
+});
