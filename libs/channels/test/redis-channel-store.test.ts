@@ -29,14 +29,17 @@ afterEach(async () => {
   await Promise.all(opened.splice(0).map((one) => one.close()));
 });
 
+/** A busy machine may take its time to connect. */
+const source = () => ({ url: server.url, unavailableAfter: '10s' }) as const;
+
 function open(options?: ConstructorParameters<typeof RedisChannelStore>[2]): RedisChannelStore {
-  const store = new RedisChannelStore(server.url, prefix, options);
+  const store = new RedisChannelStore(source(), prefix, options);
   opened.push(store);
   return store;
 }
 
 function openSubscriptions(ttlMs = 60_000) {
-  const connection = redisSubscriptions(server.url, prefix, ttlMs);
+  const connection = redisSubscriptions(source(), prefix, ttlMs);
   opened.push(connection);
   return connection.subscriptions;
 }

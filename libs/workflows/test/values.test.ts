@@ -34,6 +34,13 @@ class Money {
 }
 
 describe('encodeValue', () => {
+  it('takes the rows of a query, which are a subclass of Array, as an array', () => {
+    class Result extends Array<{ n: number }> {}
+    const rows = Result.from([{ n: 1 }, { n: 2 }]);
+    const back = decodeValue(JSON.parse(encodeValue({ rows }, 'result'))) as { rows: unknown };
+    expect(back.rows).toEqual([{ n: 1 }, { n: 2 }]);
+  });
+
   it('writes plain JSON as it is', () => {
     fc.assert(
       fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
@@ -126,7 +133,6 @@ describe('encodeValue', () => {
     ['an instance', { total: new Money(3) }, 'value.total', /Money/],
     ['an instance in a Map', new Map([['a', new Money(3)]]), 'value[0][1]', /Money/],
     ['a subclass of Map', { m: new (class Cache extends Map {})() }, 'value.m', /Cache/],
-    ['a subclass of Array', { m: new (class Rows extends Array {})() }, 'value.m', /Rows/],
     ['a subclass of Uint8Array', { m: new (class Hash extends Uint8Array {})(2) }, 'value.m', /Hash/],
     ['other typed arrays', { m: new Float64Array(2) }, 'value.m', /Float64Array/],
     ['a promise', { 'not.awaited': Promise.resolve(1) }, 'value["not.awaited"]', /await/],

@@ -97,3 +97,20 @@ export class Parent {
     return context.child(Checkout, order);
   }
 }
+
+/** Charges nobody. */
+export class FakePayments {
+  readonly charges: string[] = [];
+  readonly refunds: string[] = [];
+  failures = 0;
+
+  async charge(key: string): Promise<string> {
+    if (this.failures-- > 0) throw new Error('The bank is closed.');
+    this.charges.push(key);
+    return `payment ${this.charges.length}`;
+  }
+
+  async refund(payment: string): Promise<void> {
+    this.refunds.push(payment);
+  }
+}

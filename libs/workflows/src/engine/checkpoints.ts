@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { backoffMs } from '@nestbox/core';
+import { backoffMs, messageOf } from '@nestbox/core';
 import type {
   Encoded,
   Ending,
@@ -9,6 +9,7 @@ import type {
   WorkflowBackend,
   WriteOutcome,
 } from '../workflow.backend.js';
+import { logger } from './logger.js';
 
 /** Between tries when the database cannot be reached. */
 const RECOVERY = { baseMs: 50, maxMs: 2_000 };
@@ -35,7 +36,8 @@ export interface CheckpointOwner {
  * turn of the event loop: so the last step of a run and its end are one write.
  */
 export class Checkpoints {
-  private steps: StepRecord[] = [];
+  /** By their names: one statement writes a row once. */
+  private steps = new Map<string, StepRecord>();
   private values = new Map<string, { key: string; value: Encoded; writes: number }>();
   private writing: Promise<WriteOutcome | undefined> | undefined;
   private timer: NodeJS.Immediate | undefined;
@@ -51,7 +53,7 @@ export class Checkpoints {
   }
 
   add(step: StepRecord): void {
-    this.steps.push(step);
+    this.steps.set(step.name, over(this.steps.get(step.name), step));
     this.plan();
   }
 
@@ -62,13 +64,15 @@ export class Checkpoints {
 
   /** What was added and not written yet, for a transaction to write; to be given back when that fails. */
   takeSteps(): StepRecord[] {
-    const { steps } = this;
-    this.steps = [];
+    const steps = [...this.steps.values()];
+    this.steps = new Map();
     return steps;
   }
 
   giveBack(steps: readonly StepRecord[]): void {
-    this.steps.unshift(...steps);
+    const later = [...this.steps.values()];
+    this.steps = new Map();
+    for (const step of [...steps, ...later]) this.steps.set(step.name, over(this.steps.get(step.name), step));
     if (steps.length > 0) this.plan();
   }
 
@@ -89,7 +93,7 @@ export class Checkpoints {
   }
 
   private get isClean(): boolean {
-    return this.steps.length === 0 && this.values.size === 0;
+    return this.steps.size === 0 && this.values.size === 0;
   }
 
   private plan(): void {
@@ -113,12 +117,12 @@ export class Checkpoints {
       claim,
       parentId,
       isAwaitedElsewhere,
-      steps: this.steps,
+      steps: [...this.steps.values()],
       values: [...this.values.values()],
-      isProgress: this.isProgress && this.steps.length > 0,
+      isProgress: this.isProgress && this.steps.size > 0,
       end,
     };
-    this.steps = [];
+    this.steps = new Map();
     this.values = new Map();
     if (write.isProgress) this.isProgress = false;
     this.writing = this.send(write).finally(() => {
@@ -143,10 +147,20 @@ export class Checkpoints {
           this.owner.spoil(error);
           return undefined;
         }
+        if (attempt === 1) {
+          logger.warn(`Run "${this.owner.runId}" could not be written to; trying again: ${messageOf(error)}`);
+        }
         // Writing the same again does no harm.
         await sleep(backoffMs(attempt, RECOVERY), undefined, { ref: false });
       }
     }
     return undefined;
   }
+}
+
+/** What is left of two records of a step, of which the first was never written: when it wakes stays known. */
+function over(before: StepRecord | undefined, step: StepRecord): StepRecord {
+  if (before === undefined) return step;
+  const { wakeInMs = before.wakeInMs, wakeAtMs = before.wakeAtMs } = step;
+  return { ...step, wakeInMs, wakeAtMs };
 }

@@ -99,7 +99,8 @@ export class RunContext implements WorkflowContext {
 
   sleep(name: string, duration: Duration): Promise<void> {
     return this.attempt(() => {
-      const ms = parseDuration(duration, 'duration');
+      // Computed ones may come out as nothing to wait for.
+      const ms = duration === 0 ? 0 : parseDuration(duration, 'duration');
       return this.operation(name, 'sleep', (base, call) =>
         sleepFor(this.execution, base, call, { wakeInMs: ms }),
       );

@@ -125,7 +125,7 @@ export class PgWorkflowBackend implements WorkflowBackend {
   }
 
   isUnavailable(error: unknown): boolean {
-    return isConnectionLost(error) || hasCode(error, UNAVAILABLE);
+    return isConnectionLost(error) || hasCode(error, UNAVAILABLE) || isOutOfResources(error);
   }
 
   isDataError(error: unknown): boolean {
@@ -317,4 +317,10 @@ const UNAVAILABLE = ['POSTGRES_UNAVAILABLE', 'COMMIT_OUTCOME_UNKNOWN'];
 function hasCode(error: unknown, codes: readonly string[]): boolean {
   const code: unknown = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' && codes.includes(code);
+}
+
+/** SQLSTATE class 53, such as too many connections. */
+function isOutOfResources(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' && /^53\d{3}$/.test(code);
 }

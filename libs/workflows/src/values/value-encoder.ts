@@ -61,8 +61,8 @@ export class ValueEncoder {
   }
 
   private encodeArray(array: readonly unknown[], depth: number): unknown {
-    // Array.prototype is an array itself, in every realm; the prototype of a subclass is not.
-    if (!Array.isArray(Object.getPrototypeOf(array))) return this.refuseInstance(array, depth);
+    // Array.prototype is an array itself, in every realm; the prototype of a subclass is not. Drivers give rows as such.
+    if (!Array.isArray(Object.getPrototypeOf(array))) return this.encodeArray(Array.from(array), depth);
     let copy: unknown[] | undefined;
     for (let i = 0; i < array.length; i++) {
       const value = array[i];
