@@ -1,34 +1,50 @@
 import { testDatabase } from '@nestbox/testing';
-import { Workflow, createWorkflows, type WorkflowContext } from '@nestbox/workflows';
+import { Workflow, createWorkflows, type StepContext, type WorkflowContext } from '@nestbox/workflows';
+
+interface Charge {
+  id: string;
+}
+
+const payments = {
+  charge: async (amount: number, { idempotencyKey }: StepContext): Promise<Charge> => ({
+    id: `${idempotencyKey}:${amount}`,
+  }),
+  refund: async (charge: Charge): Promise<string> => charge.id,
+};
 
 @Workflow({ name: 'three' })
 class Three {
   async run(context: WorkflowContext, input: { n: number }): Promise<number> {
     const a = await context.step('a', () => input.n);
-    const b = await context.step('b', async () => a + 1);
-    return context.step('c', () => b * 2);
+    // Both functions are written without types, as one would.
+    const charge = await context.step('b', { retries: 2, compensate: (c) => payments.refund(c) }, (step) =>
+      payments.charge(a, step),
+    );
+    return context.step('c', () => charge.id.length + a);
   }
 }
 
-describe('an engine on PostgreSQL', () => {
-  it('runs three steps', async () => {
+describe('workflows without Nest', () => {
+  it('connect by a URL of their own, and run what is started', async () => {
     const database = await testDatabase();
     const workflows = createWorkflows(database.url, { workflows: [new Three()] });
-    await workflows.init();
-    await workflows.startWorker();
-    const handle = await workflows.start(Three, { n: 3 });
-    expect(await handle.result()).toBe(8);
-    expect(await handle.status()).toBe('completed');
-    const begin = performance.now();
-    for (let i = 0; i < 200; i++) await (await workflows.start(Three, { n: 3 })).result();
-    const one = performance.now();
-    await Promise.all(
-      Array.from({ length: 100 }, async () => {
-        for (let i = 0; i < 30; i++) await (await workflows.start(Three, { n: i })).result();
-      }),
-    );
-    const end = performance.now();
-    console.error((one - begin) / 200, 'ms each;', 3_000 / ((end - one) / 1000), 'runs/s');
-    await workflows.close();
+    try {
+      await workflows.startWorker();
+      const handles = await Promise.all(
+        Array.from({ length: 300 }, (_, n) => workflows.start(Three, { n }, { id: `run-${n}` })),
+      );
+      const results = await Promise.all(handles.map((handle) => handle.result()));
+      expect(results).toEqual(handles.map(({ id }, n) => `${id}/b:${n}`.length + n));
+      expect(await workflows.counts()).toEqual({ three: { completed: 300 } });
+      const steps = await handles[7]!.steps();
+      expect(steps.map(({ name, status }) => [name, status])).toEqual([
+        ['a', 'done'],
+        ['b', 'done'],
+        ['c', 'done'],
+      ]);
+    } finally {
+      await workflows.close();
+      await database.drop();
+    }
   });
 });

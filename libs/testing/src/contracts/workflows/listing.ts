@@ -45,7 +45,9 @@ export function listing(suite: WorkflowSuite): void {
       const listed = async (filter: object): Promise<string[]> =>
         (await service.list({ workflow: flow.name, ...filter })).runs.map(({ id }) => id);
       expect(await listed({ status: 'failed' })).toEqual([failed.id]);
-      expect(await listed({ status: ['failed', 'completed'] })).toEqual([done.id, failed.id]);
+      expect((await listed({ status: ['failed', 'completed'] })).toSorted()).toEqual(
+        [done.id, failed.id].toSorted(),
+      );
       expect(await listed({ queue: 'others' })).toEqual([waiting.id]);
       const { createdAt } = await done.info();
       expect(await listed({ from: new Date(createdAt.getTime() + 60_000) })).toEqual([]);

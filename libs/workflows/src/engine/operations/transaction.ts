@@ -118,7 +118,10 @@ class StepTransaction<R> {
         if (earlier !== undefined) return earlier.result;
         const begin = performance.now();
         const done = await this.fn();
-        written = [...others, this.recordOf(done, attempt, performance.now() - begin)];
+        written = [
+          ...others.filter(({ name }) => name !== this.call.name),
+          this.recordOf(done, attempt, performance.now() - begin),
+        ];
         await this.write(written);
         return done;
       });
