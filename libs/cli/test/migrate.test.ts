@@ -60,6 +60,7 @@ describe('nestbox migrate', () => {
         'backplane on serverless.channels',
         'backplane on serverless.hub',
         'event-store on event_store',
+        'workflows on workflows',
       ].map((what) => `${what}: up to date`),
     );
     expect(await nestbox('migrate', 'status')).toMatchObject({ code: 0 });

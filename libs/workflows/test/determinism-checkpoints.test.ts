@@ -1,4 +1,5 @@
 import { Checkpoints } from '../src/engine/checkpoints.js';
+import { OutageLog } from '../src/engine/outage-log.js';
 import type { RunWrite, StepRecord } from '../src/workflow.backend.js';
 
 function checkpoints(): { checkpoints: Checkpoints; writes: RunWrite[] } {
@@ -15,6 +16,7 @@ function checkpoints(): { checkpoints: Checkpoints; writes: RunWrite[] } {
     claim: 1n,
     parentId: undefined,
     isAwaitedElsewhere: false,
+    outage: new OutageLog(),
     holds: true,
     lose: () => undefined,
     wind: () => undefined,

@@ -38,10 +38,10 @@ function logged(instance: Fixture): string[] {
   );
 }
 
-async function startSome(prefix: string): Promise<void> {
+async function startSome(prefix: string, ms = 300): Promise<void> {
   const { workflows } = cluster;
   for (let i = 0; i < 20; i++) {
-    await workflows.start(Slow, { steps: 3, ms: 300 + i * 50 }, { id: `${prefix} slow ${i}` });
+    await workflows.start(Slow, { steps: 3, ms: ms + i * 50 }, { id: `${prefix} slow ${i}` });
     await workflows.start(Counting, { steps: 4, ms: 100 }, { id: `${prefix} counting ${i}` });
   }
   await workflows.start(Waiting, undefined, { id: `${prefix} waiting` });
@@ -100,7 +100,8 @@ describe('runs whose PostgreSQL is away for some seconds', () => {
 
   it('that hangs instead go on when it answers again', async () => {
     const worker = await cluster.spawn({ lease: '1s' });
-    await startSome('c');
+    // Longer than the lease, so that it ends while they are done.
+    await startSome('c', 1_500);
     await eventually(() => expect(said(worker, 'begun').length).toBeGreaterThan(10));
     await server.freeze();
     await eventually(() => expect(said(worker, 'aborted').length).toBeGreaterThan(0));

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { backoffMs, messageOf } from '@nestbox/core';
+import { backoffMs } from '@nestbox/core';
 import type {
   Encoded,
   Ending,
@@ -9,7 +9,7 @@ import type {
   WorkflowBackend,
   WriteOutcome,
 } from '../workflow.backend.js';
-import { logger } from './logger.js';
+import type { OutageLog } from './outage-log.js';
 
 /** Between tries when the database cannot be reached. */
 const RECOVERY = { baseMs: 50, maxMs: 2_000 };
@@ -19,6 +19,7 @@ export interface CheckpointOwner {
   readonly claim: bigint;
   readonly parentId: string | undefined;
   readonly isAwaitedElsewhere: boolean;
+  readonly outage: OutageLog;
   /** Whether this process may still write. */
   readonly holds: boolean;
   /** The run belongs to somebody else, or is over. */
@@ -135,6 +136,7 @@ export class Checkpoints {
     for (let attempt = 1; this.owner.holds; attempt++) {
       try {
         const outcome = await this.backend.write(write);
+        this.owner.outage.worked();
         if (!outcome.held) {
           this.owner.lose();
           return undefined;
@@ -147,9 +149,7 @@ export class Checkpoints {
           this.owner.spoil(error);
           return undefined;
         }
-        if (attempt === 1) {
-          logger.warn(`Run "${this.owner.runId}" could not be written to; trying again: ${messageOf(error)}`);
-        }
+        this.owner.outage.failed(error);
         // Writing the same again does no harm.
         await sleep(backoffMs(attempt, RECOVERY), undefined, { ref: false });
       }

@@ -3,6 +3,7 @@ import type { ChildOptions } from '../workflow-context.js';
 import type { WorkflowClass } from '../workflow.decorator.js';
 import type { RunStatus } from '../workflow.types.js';
 import type { ExecutionHooks } from './execution-hooks.js';
+import type { OutageLog } from './outage-log.js';
 import type { Semaphore } from './semaphore.js';
 
 /** How a run ended, in the process where it did. */
@@ -21,6 +22,7 @@ export interface ExecutionHost {
   readonly maxPayloadBytes: number;
   /** How many transactions may be open at once. */
   readonly transactions: Semaphore;
+  readonly outage: OutageLog;
   /** Whether the worker has its lease. */
   readonly isLive: boolean;
   /** Whether others want the room that an execution which only waits takes. */

@@ -25,6 +25,7 @@ import type { ExecutionHost } from './execution-host.js';
 import { Finale, type Winding } from './finale.js';
 import { Journal } from './journal.js';
 import { logger } from './logger.js';
+import type { OutageLog } from './outage-log.js';
 import { Parking } from './parking.js';
 import { Scopes } from './scopes.js';
 import { standStill } from './stand-still.js';
@@ -108,6 +109,10 @@ export class Execution {
   /** Whether this process may still write for it. */
   get holds(): boolean {
     return !this.isOver && this.host.isLive;
+  }
+
+  get outage(): OutageLog {
+    return this.host.outage;
   }
 
   get isEnding(): boolean {

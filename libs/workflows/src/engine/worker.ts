@@ -10,6 +10,7 @@ import type { ExecutionHooks } from './execution-hooks.js';
 import type { ExecutionHost, LocalEnd } from './execution-host.js';
 import { Execution } from './execution.js';
 import { logger } from './logger.js';
+import { OutageLog } from './outage-log.js';
 import { Semaphore } from './semaphore.js';
 import type { WorkerOwner, WorkerSettings } from './worker-owner.js';
 
@@ -29,6 +30,7 @@ type Subscription = ReturnType<WorkflowBackend['on']>;
 export class Worker implements ExecutionHost {
   readonly maxPayloadBytes: number;
   readonly transactions: Semaphore;
+  readonly outage = new OutageLog();
   readonly hooks: ExecutionHooks;
   private readonly definitions = new Map<string, WorkflowDefinition>();
   private readonly executions = new Map<string, Execution>();
