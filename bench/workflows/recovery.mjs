@@ -7,7 +7,7 @@ import { CONTENDERS } from './sides.mjs';
 
 const CHILD = fileURLToPath(new URL('./recovery-child.mjs', import.meta.url));
 /** The lease of our workers at its default, and a second. */
-const TARGET_MS = 6_000;
+const TARGET_MS = 11_000;
 const START_MS = 60_000;
 const GIVE_UP_MS = 120_000;
 /** A worker is killed at some point between two signs of life. */

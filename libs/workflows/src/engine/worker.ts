@@ -15,6 +15,7 @@ import { Semaphore } from './semaphore.js';
 import type { WorkerOwner, WorkerSettings } from './worker-owner.js';
 
 const SOON_MS = 5;
+const FULL_MS = 200;
 const RECOVERY = { baseMs: 100, maxMs: 5_000 };
 
 export interface WorkerState {
@@ -42,6 +43,7 @@ export class Worker implements ExecutionHost {
   private news: Subscription | undefined;
   private alive: NodeJS.Timeout | undefined;
   private hasMore = false;
+  private lookedAt = -Infinity;
   private isStopping = false;
   private whenEmpty: (() => void) | undefined;
   private stopped: Promise<void> | undefined;
@@ -183,18 +185,14 @@ export class Worker implements ExecutionHost {
     this.isStopping = true;
     this.dispose();
     for (const execution of this.executions.values()) execution.lose();
-    const { id } = this;
+    const worker = this.lease?.worker;
     this.lease = undefined;
-    return id;
+    return worker;
   }
 
-  now(): number {
-    return this.owner.now();
-  }
+  now = (): number => this.owner.now();
 
-  wallTime(): number {
-    return this.owner.wallTime();
-  }
+  wallTime = (): number => this.owner.wallTime();
 
   childRun(
     workflow: WorkflowClass,
@@ -260,6 +258,10 @@ export class Worker implements ExecutionHost {
     const { lease } = this;
     if (this.isStopping || lease === undefined || !lease.held) return;
     const limit = Math.max(0, this.settings.concurrency - this.executions.size - this.reserved);
+    // Without room there is only the others' work to look after, which has time.
+    const sinceMs = performance.now() - this.lookedAt;
+    if (limit === 0 && sinceMs < FULL_MS) return this.ready?.wakeIn(FULL_MS - sinceMs);
+    this.lookedAt = performance.now();
     const isDoubtful = this.doubt.isThere && this.reserved === 0;
     const { runs, nextInMs } = await this.backend
       .claim({
