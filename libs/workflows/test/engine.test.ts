@@ -1,4 +1,4 @@
-import { testDatabase } from '@nestbox/testing';
+import { eventually, testDatabase } from '@nestbox/testing';
 import { Workflow, createWorkflows, type StepContext, type WorkflowContext } from '@nestbox/workflows';
 
 interface Charge {
@@ -42,6 +42,23 @@ describe('workflows without Nest', () => {
         ['b', 'done'],
         ['c', 'done'],
       ]);
+    } finally {
+      await workflows.close();
+      await database.drop();
+    }
+  });
+
+  it('delete runs whose retention is over, with their steps, and no others', async () => {
+    const database = await testDatabase();
+    const workflows = createWorkflows(database.url, { workflows: [new Three()], retention: '1ms' });
+    try {
+      await workflows.startWorker();
+      const done = await workflows.start(Three, { n: 1 });
+      const later = await workflows.start(Three, { n: 2 }, { delay: '1h' });
+      await done.result();
+      await eventually(() => expect(done.status()).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' }));
+      expect(await done.steps()).toEqual([]);
+      expect(await later.status()).toBe('suspended');
     } finally {
       await workflows.close();
       await database.drop();
