@@ -14,4 +14,5 @@ export { KeyedMutex } from './keyed-mutex.js';
 export { Lifecycle } from './lifecycle.js';
 export { NestboxError } from './nestbox-error.js';
 export { runInRootScope } from './root-scope.js';
+export { RowLayer, RowTable, type RowKey } from './row-layer.js';
 export { MAX_NAME_BYTES, assertIdentifier, assertName, compareUtf8, textProblem } from './text.js';

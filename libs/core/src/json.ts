@@ -3,6 +3,7 @@ import { textProblem } from './text.js';
 
 /** What JSON can hold, and nothing that merely turns into it. */
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [key: string]: JsonValue };
+/** An object of plain JSON. */
 export type JsonObject = { [key: string]: JsonValue };
 
 /** PostgreSQL's parser runs out of stack somewhere past 6,000 levels; nobody means to nest this deep. */

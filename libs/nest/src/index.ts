@@ -1,3 +1,4 @@
+export { closeWhenReleased, holdConnections } from './close-order.js';
 export { findConnection } from './find-connection.js';
 export { isForModule, type NamedModule } from './named-module.js';
 export { ProviderClass } from './provider-class.js';

@@ -15,6 +15,7 @@ export interface HealthFindings {
   figures: Record<string, unknown>;
 }
 
+/** What is checked, and how the outcome is reported. */
 export interface HealthProbe<Key extends string> {
   /** What to call it in the report. */
   key: Key;

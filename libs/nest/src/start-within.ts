@@ -1,6 +1,7 @@
 import { backoffMs } from '@nestbox/core';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** How long a start is tried again. */
 export interface StartOptions {
   /** For how long it is tried, in ms; `Infinity` for ever. */
   timeoutMs: number;
