@@ -9,17 +9,18 @@ export {
   MigrationFailedError,
   MigrationOrderError,
   MigrationRequiredError,
+  MigrationRevertError,
   MigrationTooNewError,
 } from './migrations.errors.js';
 export type { AppliedMigration } from './migration-plan.js';
 export type { TemplateParameters } from './migration-template.js';
-export {
-  Migrations,
-  type MigrationReport,
-  type MigrationStatus,
-  type MigrationStep,
-  type MigrationsOptions,
-} from './migrations.js';
+export { Migrations } from './migrations.js';
+export type {
+  MigrationReport,
+  MigrationStatus,
+  MigrationStep,
+  MigrationsOptions,
+} from './migrations.options.js';
 export { OrderedLogError } from './ordered-log.errors.js';
 export { OrderedLog, type LogRange, type OrderedLogOptions } from './ordered-log.js';
 export {
@@ -31,6 +32,7 @@ export {
   UnsafeTransactionError,
   isConnectionLost,
   isDataError,
+  isTransactionConflict,
   type TransactionState,
 } from './postgres.errors.js';
 export { PostgresHealthIndicator, type PostgresHealthOptions } from './postgres.health.js';
@@ -43,6 +45,7 @@ export { Postgres } from './postgres.js';
 export type { JoinedTransaction } from './run-transaction.js';
 export type { AmbientQueryable, Queryable, TransactionalQueryable } from './queryable.js';
 export { quoteIdentifier, textArray } from './sql-text.js';
+export type { TextResult } from './pool/text-statement.js';
 export type { StatementCall, TransactionConnection } from './transaction-connection.js';
 export { Transaction } from './transaction.js';
 export type { TransactionOptions } from './transaction.options.js';

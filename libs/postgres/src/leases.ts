@@ -14,7 +14,7 @@ import { LeaseHeartbeat } from './lease-heartbeat.js';
 import { Lease, type LeaseKeeper } from './lease.js';
 import { LEASE_OVER, LeaseTable, type LeaseRefusal } from './lease-table.js';
 import { LeaseExpiredError, LeaseUnavailableError } from './leases.errors.js';
-import { isConnectionLost } from './postgres.errors.js';
+import { isConnectionLost, isTransactionConflict } from './postgres.errors.js';
 import type { Queryable } from './queryable.js';
 import type { Wakeup } from './wakeup.js';
 import type { WakeupSubscription } from './wakeup-subscription.js';
@@ -24,6 +24,7 @@ export interface LeaseDatabase extends Queryable {
   readonly wakeup: Pick<Wakeup, 'notify' | 'on'>;
 }
 
+/** How a lease is taken. */
 export interface AcquireOptions {
   /** For how long the lease is held unless it is renewed. */
   ttl: Duration;
@@ -181,7 +182,7 @@ export class Leases {
       return lease;
     } catch (error) {
       // Under a stricter default isolation, two who meet are told to try again.
-      if (isConflict(error)) return { owner: undefined, remainingMs: 0 };
+      if (isTransactionConflict(error)) return { owner: undefined, remainingMs: 0 };
       if (patient && isConnectionLost(error)) return { owner: undefined, remainingMs: 200 };
       throw error;
     }
@@ -264,11 +265,6 @@ function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
       .finally(() => signal.removeEventListener('abort', abort))
       .catch(noop);
   });
-}
-
-function isConflict(error: unknown): boolean {
-  const code = codeOf(error);
-  return code === '40001' || code === '40P01';
 }
 
 function codeOf(error: unknown): unknown {

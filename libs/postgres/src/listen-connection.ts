@@ -30,6 +30,8 @@ interface ConnectionOptions {
 export class ListenConnection {
   /** The channels that this connection listens to. */
   readonly channels = new Set<string>();
+  /** How many hosts are configured; known once it is opened, or could not be. */
+  hosts = 1;
   /** Resolves when the connection has ended: with the reason, or undefined after {@link close}. Never rejects. */
   readonly ended: Promise<Error | undefined>;
   private end!: (reason: Error | undefined) => void;
@@ -50,14 +52,11 @@ export class ListenConnection {
     });
   }
 
-  /**
-   * Connects to one of the configured hosts: to the next one with each attempt.
-   *
-   * @returns how many hosts there are
-   */
-  async open(attempt: number, timeoutMs: number): Promise<number> {
+  /** Connects to one of the configured hosts: to the next one with each attempt. */
+  async open(attempt: number, timeoutMs: number): Promise<void> {
     const parsed: object = (await this.createClient({})).options;
     const { host: hosts, port: ports, path, socket } = parsed as ConnectionOptions;
+    this.hosts = hosts.length;
     const index = attempt % hosts.length;
     const host = hosts[index]!;
     const port = ports[index] ?? 5432;
@@ -77,7 +76,6 @@ export class ListenConnection {
     if (this.endReason === undefined) this.sql = sql;
     await this.run('select 1', timeoutMs);
     this.isOpen = true;
-    return hosts.length;
   }
 
   async listen(channels: readonly string[], timeoutMs: number): Promise<void> {

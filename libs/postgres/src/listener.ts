@@ -3,6 +3,7 @@ import { ClosedError, assertIdentifier, backoffMs, messageOf, runInRootScope } f
 import { Logger } from '@nestjs/common';
 import { ListenConnection, type CreateListenClient } from './listen-connection.js';
 
+/** How a connection that is dead is found. */
 export interface ListenerOptions {
   /** How often the connection is asked for a sign of life, in ms. Default: 15,000. */
   probeMs?: number;
@@ -12,6 +13,7 @@ export interface ListenerOptions {
   maxBackoffMs?: number;
 }
 
+/** Whether notifications arrive, and since when. */
 export interface ListenerState {
   /** `idle` while nobody listens. */
   status: 'idle' | 'connected' | 'reconnecting';
@@ -128,7 +130,6 @@ export class Listener {
   private async run(): Promise<void> {
     let attempt = 0;
     let failures = 0;
-    let hosts = 1;
     this.current = { status: 'reconnecting', since: new Date() };
     while (this.channels.size > 0) {
       const connection = new ListenConnection(this.createClient, (channel, payload) =>
@@ -137,7 +138,7 @@ export class Listener {
       this.connection = connection;
       const start = performance.now();
       try {
-        hosts = await connection.open(attempt++, this.timeoutMs);
+        await connection.open(attempt++, this.timeoutMs);
         this.isOpen = true;
         connection.startProbing(this.probeMs, this.timeoutMs);
         this.sync(connection);
@@ -145,11 +146,14 @@ export class Listener {
         connection.fail(error instanceof Error ? error : new Error(String(error)));
       }
       const reason = await connection.ended;
+      const wasOpen = this.isOpen;
       this.isOpen = false;
       this.connection = undefined;
       if (reason === undefined) continue;
-      this.becomeReconnecting(reason);
+      const { hosts } = connection;
       failures = performance.now() - start > STABLE_AFTER_MS ? 1 : failures + 1;
+      // That a standby comes before the primary is no news.
+      if (wasOpen || failures >= hosts) this.becomeReconnecting(reason);
       // Every host has its turn before the pauses begin to grow.
       await this.pause(backoffMs(Math.ceil(failures / hosts), { baseMs: 100, maxMs: this.maxBackoffMs }));
     }

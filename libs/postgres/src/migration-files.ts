@@ -45,7 +45,8 @@ export async function readMigrationFiles(directory: URL): Promise<MigrationFile[
   return files;
 }
 
-async function readMigrationFile(directory: URL, name: string): Promise<MigrationFile> {
+/** Reads one file of a folder. @throws InvalidArgumentError for a name that fits neither kind */
+export async function readMigrationFile(directory: URL, name: string): Promise<MigrationFile> {
   const version = MIGRATION_NAME.exec(name)?.[1];
   if (version === undefined && !FUNCTION_NAME.test(name)) {
     throw new InvalidArgumentError(

@@ -27,6 +27,7 @@ export interface MigrationPlan {
  * Compares the files of a release with what was applied. Functions are applied again when their text has changed,
  * but an older release leaves what a newer one made alone: during a rolling deployment both run at once.
  *
+ * @param to the last migration to apply. The functions need all of them, so they come with the last one of the release
  * @throws MigrationChecksumError, MigrationOrderError, MigrationTooNewError
  */
 export function planMigrations(
@@ -35,6 +36,7 @@ export function planMigrations(
   release: string,
   files: readonly MigrationFile[],
   applied: readonly AppliedMigration[],
+  to: number = Infinity,
 ): MigrationPlan {
   const appliedVersions = new Map(
     applied.flatMap((row) => (row.version === null ? [] : [[row.version, row] as const])),
@@ -65,8 +67,8 @@ export function planMigrations(
   const appliedFunctions = new Map(applied.map((row) => [row.name, row.checksum]));
   const pending = files.filter((file) =>
     file.version === null
-      ? appliedFunctions.get(file.name) !== file.checksum
-      : !appliedVersions.has(file.version),
+      ? to >= highestKnown && appliedFunctions.get(file.name) !== file.checksum
+      : file.version <= to && !appliedVersions.has(file.version),
   );
   return { pending, newerRelease: undefined };
 }

@@ -43,3 +43,19 @@ values (${values.join(', ')})
 on conflict (lib, target, name) do update
 set checksum = excluded.checksum, release = excluded.release, applied_at = clock_timestamp();`;
 }
+
+/** The statement that forgets a migration and all functions of its target. */
+export function forgetSql(lib: string, target: string, version: number): string {
+  return `\
+delete from nestbox.migrations
+ where lib = ${quoteLiteral(lib)} and target = ${quoteLiteral(target)} and (version = ${version} or version is null);`;
+}
+
+/** What other libs have applied, by lib and target. */
+export async function readOthers(on: Queryable, lib: string): Promise<{ lib: string; target: string }[]> {
+  const rows = await on.query(
+    'select distinct lib, target from nestbox.migrations where lib <> $1 order by lib, target',
+    [lib],
+  );
+  return rows.map((row) => ({ lib: String(row['lib']), target: String(row['target']) }));
+}

@@ -59,18 +59,39 @@ export class MigrationRequiredError extends NestboxError {
   /** What applies them. */
   readonly command: string;
 
+  readonly lib: string;
+  readonly target: string;
+
+  constructor(
+    { lib, target, flags = {} }: { lib: string; target: string; flags?: Readonly<Record<string, string>> },
+    /** The files that were not applied yet. */
+    readonly files: readonly string[],
+    /** The last migration that this release knows. */
+    readonly version: number,
+  ) {
+    const options = Object.entries({ lib, ...flags }).map(([name, value]) => ` --${name} ${quoted(value)}`);
+    const command = `nestbox migrate run${options.join('')}`;
+    const more = files.length > 3 ? ` and ${files.length - 3} more` : '';
+    super(
+      `${target} lacks ${files.slice(0, 3).join(', ')}${more}, which ${lib} needs. Apply them: ${command} ` +
+        `(or, where TypeORM runs the migrations, with a new NestboxMigration to version ${version})`,
+    );
+    this.lib = lib;
+    this.target = target;
+    this.command = command;
+  }
+}
+
+/** A schema cannot be taken back to the version that was asked for. Nothing was changed. */
+export class MigrationRevertError extends NestboxError {
+  readonly code = 'MIGRATION_REVERT';
+
   constructor(
     readonly lib: string,
     readonly target: string,
-    /** The files that were not applied yet. */
-    readonly files: readonly string[],
+    reason: string,
   ) {
-    const command = `nestbox migrate run --lib ${lib}`;
-    const more = files.length > 3 ? ` and ${files.length - 3} more` : '';
-    super(
-      `${target} lacks ${files.slice(0, 3).join(', ')}${more}, which ${lib} needs. Apply them: ${command}`,
-    );
-    this.command = command;
+    super(`${lib} on ${target} cannot be taken back. ${reason}`);
   }
 }
 
@@ -91,4 +112,9 @@ export class MigrationTooNewError extends NestboxError {
         `Upgrade to ${release} or later.`,
     );
   }
+}
+
+/** As a shell takes it for one word. */
+function quoted(value: string): string {
+  return /^[\w.-]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,58 +1,29 @@
-import { assertName, runInRootScope } from '@nestbox/core';
+import { assertName, InvalidArgumentError, runInRootScope } from '@nestbox/core';
 import { Logger } from '@nestjs/common';
-import { MigrationFailedError, MigrationRequiredError } from './migrations.errors.js';
+import { planRevert, readDownMigrations, type DownMigration } from './migration-down.js';
+import { MigrationFailedError, MigrationRequiredError, MigrationRevertError } from './migrations.errors.js';
 import { readMigrationFiles, type MigrationFile } from './migration-files.js';
 import { planMigrations, type AppliedMigration, type MigrationPlan } from './migration-plan.js';
-import { readApplied, recordSql } from './migration-record.js';
-import { renderTemplate, type TemplateParameters } from './migration-template.js';
+import { forgetSql, readApplied, readOthers, recordSql } from './migration-record.js';
+import { renderTemplate } from './migration-template.js';
+import type {
+  MigrationReport,
+  MigrationStatus,
+  MigrationStep,
+  MigrationsOptions,
+} from './migrations.options.js';
 import type { Queryable, TransactionalQueryable } from './queryable.js';
 import { releaseOf } from './release.js';
 
-export interface MigrationsOptions {
-  /** Whose migrations, such as `kv`. */
-  lib: string;
-  /** What they are applied to, such as `public.kv_store`: one database may hold several. */
-  target: string;
-  /** The folder with the .sql files: `new URL('../sql/', import.meta.url)`. */
-  directory: URL;
-  /** What the placeholders stand for; see migration-template.ts for their syntax. Default: none. */
-  parameters?: TemplateParameters;
-  /** Default: the version in the package.json beside the folder. */
-  release?: string;
+/** A step, whose it is, and the statement that writes it down. */
+interface PlannedStep {
+  step: MigrationStep;
+  owner: Migrations;
+  record: string;
 }
 
-/** A file that was applied, or would be. */
-export interface MigrationStep {
-  lib: string;
-  target: string;
-  /** Such as `002_history.sql`. */
-  file: string;
-  /** The number of a migration; null for a function. */
-  version: number | null;
-  /** The statements, with parameters filled in. */
-  sql: string;
-}
-
-export interface MigrationReport {
-  lib: string;
-  target: string;
-  dryRun: boolean;
-  /** In order; empty when there was nothing to do. The schema `nestbox` itself comes first where it is missing. */
-  steps: MigrationStep[];
-  /** The newer release that the database was left to, if any. */
-  newerRelease: string | undefined;
-}
-
-export interface MigrationStatus {
-  lib: string;
-  target: string;
-  /** The highest migration that was applied; 0 for none. */
-  version: number;
-  /** The highest migration that this release knows. */
-  latestVersion: number;
-  applied: AppliedMigration[];
-  /** The files that {@link Migrations.run} would apply. */
-  pending: string[];
+interface PlannedSteps {
+  steps: PlannedStep[];
   newerRelease: string | undefined;
 }
 
@@ -107,10 +78,34 @@ export class Migrations {
    * Applies what is pending, on a connection of its own even inside an ambient transaction.
    *
    * @param options.dryRun only report what would be applied; changes nothing
-   * @throws MigrationChecksumError, MigrationOrderError, MigrationTooNewError; MigrationFailedError with the cause
+   * @param options.to the last migration to apply. The functions come with the last one that this release knows, since
+   *   they need all of them. Default: all
+   * @throws InvalidArgumentError when this release has no such migration; MigrationChecksumError, MigrationOrderError,
+   *   MigrationTooNewError; MigrationFailedError with the cause
    */
-  run(options: { dryRun?: boolean } = {}): Promise<MigrationReport> {
-    return runInRootScope(() => this.runInOwnScope(options.dryRun ?? false));
+  run({ dryRun = false, to }: { dryRun?: boolean; to?: number } = {}): Promise<MigrationReport> {
+    return runInRootScope(async () => {
+      if (to !== undefined) await this.assertKnown(to, 1);
+      return await this.runInOwnScope(dryRun, (on) => this.pendingSteps(on, to));
+    });
+  }
+
+  /**
+   * Takes migrations back, with all that was kept in what they had made, by the files in the folder `down`; on a
+   * connection of its own, in one transaction and under the lock of all migrations. What is missing of the schema
+   * `nestbox` is applied first.
+   *
+   * @param options.to the version to return to; 0 removes everything
+   * @param options.dryRun only report what would be done; changes nothing
+   * @throws InvalidArgumentError when this release has no such migration; MigrationRevertError when one has no file in
+   *   `down`, when a newer release was here, or when others build on what would go; MigrationFailedError with the
+   *   cause; MigrationChecksumError, MigrationOrderError, MigrationTooNewError
+   */
+  revert({ to, dryRun = false }: { to: number; dryRun?: boolean }): Promise<MigrationReport> {
+    return runInRootScope(async () => {
+      await this.assertKnown(to, 0);
+      return await this.runInOwnScope(dryRun, (on) => this.downSteps(on, to));
+    });
   }
 
   /** What was applied, and what is pending. Changes nothing. */
@@ -123,7 +118,7 @@ export class Migrations {
         lib: this.options.lib,
         target: this.options.target,
         version: Math.max(0, ...applied.map((row) => row.version ?? 0)),
-        latestVersion: Math.max(0, ...files.map((file) => file.version ?? 0)),
+        latestVersion: latestOf(files),
         applied,
         pending: plan.pending.map((file) => file.name),
         newerRelease: plan.newerRelease,
@@ -141,8 +136,9 @@ export class Migrations {
     return runInRootScope(async () => {
       const { steps } = await this.pendingSteps(this.postgres);
       if (steps.length === 0) return;
-      const files = steps.map(({ step }) => step.file);
-      throw new MigrationRequiredError(this.options.lib, this.options.target, files);
+      const names = steps.map(({ step }) => step.file);
+      const { files } = await this.load();
+      throw new MigrationRequiredError(this.options, names, latestOf(files));
     });
   }
 
@@ -157,35 +153,48 @@ export class Migrations {
     const all =
       options.foundation === false || this.foundation === undefined ? [this] : [this.foundation, this];
     for (const migrations of all) {
-      const { files } = await migrations.load();
+      const { files, release } = await migrations.load();
+      const { lib, target } = migrations.options;
       for (const file of files) {
-        const step = migrations.step(file);
-        parts.push(`-- ${step.lib}: ${step.file}`, step.sql.trimEnd(), await migrations.record(file));
+        const { step, record } = migrations.planned(file, recordSql(lib, target, release, file));
+        parts.push(`-- ${step.lib}: ${step.file}`, step.sql.trimEnd(), record);
       }
     }
     return [...parts, 'commit;', ''].join('\n\n');
   }
 
-  private async runInOwnScope(dryRun: boolean): Promise<MigrationReport> {
+  private async assertKnown(to: number, lowest: number): Promise<void> {
+    const { files, release } = await this.load();
+    const latest = latestOf(files);
+    if (Number.isSafeInteger(to) && to >= lowest && to <= latest) return;
+    throw new InvalidArgumentError(
+      'to',
+      `must be a version from ${lowest} to ${latest}, the last one of ${this.options.lib} ${release}; got ${String(to)}.`,
+    );
+  }
+
+  private async runInOwnScope(
+    dryRun: boolean,
+    plan: (on: Queryable) => Promise<PlannedSteps>,
+  ): Promise<MigrationReport> {
     const { lib, target } = this.options;
-    const planned = await this.pendingSteps(this.postgres);
+    const report = ({ steps, newerRelease }: PlannedSteps): MigrationReport => ({
+      lib,
+      target,
+      dryRun,
+      steps: steps.map(({ step }) => step),
+      newerRelease,
+    });
+    const planned = await plan(this.postgres);
     if (planned.newerRelease !== undefined) this.sayNewer(planned.newerRelease);
-    if (dryRun || planned.steps.length === 0) {
-      return {
-        lib,
-        target,
-        dryRun,
-        steps: planned.steps.map(({ step }) => step),
-        newerRelease: planned.newerRelease,
-      };
-    }
+    if (dryRun || planned.steps.length === 0) return report(planned);
     return await this.postgres.transaction(
       async (transaction) => {
         await this.lock(transaction);
         // Whoever held the lock before us may have done it all.
-        const { steps, newerRelease } = await this.pendingSteps(transaction);
-        for (const { step, owner, file } of steps) await owner.apply(transaction, file, step.sql);
-        return { lib, target, dryRun, steps: steps.map(({ step }) => step), newerRelease };
+        const now = await plan(transaction);
+        for (const { step, owner, record } of now.steps) await owner.apply(transaction, step, record);
+        return report(now);
       },
       // The snapshot after the lock must be newer than the lock.
       { isolationLevel: 'read committed' },
@@ -205,39 +214,71 @@ export class Migrations {
     }
   }
 
-  private async pendingSteps(on: Queryable): Promise<{
-    steps: { step: MigrationStep; owner: Migrations; file: MigrationFile }[];
-    newerRelease: string | undefined;
-  }> {
+  private async pendingSteps(on: Queryable, to?: number): Promise<PlannedSteps> {
     const before = this.foundation === undefined ? [] : (await this.foundation.pendingSteps(on)).steps;
-    const plan = await this.plan(await readApplied(on, this.options.lib, this.options.target));
-    const steps = plan.pending.map((file) => ({ step: this.step(file), owner: this as Migrations, file }));
+    const { lib, target } = this.options;
+    const plan = await this.plan(await readApplied(on, lib, target), to);
+    const { release } = await this.load();
+    const steps = plan.pending.map((file) => this.planned(file, recordSql(lib, target, release, file)));
     return { steps: [...before, ...steps], newerRelease: plan.newerRelease };
   }
 
-  private async plan(applied: AppliedMigration[]): Promise<MigrationPlan> {
-    const { files, release } = await this.load();
-    return planMigrations(this.options.lib, this.options.target, release, files, applied);
+  private async downSteps(on: Queryable, to: number): Promise<PlannedSteps> {
+    const { lib, target, directory } = this.options;
+    const { files } = await this.load();
+    const applied = await readApplied(on, lib, target);
+    const { newerRelease } = await this.plan(applied);
+    const downs = await readDownMigrations(directory, files);
+    const planned = planRevert(lib, target, { downs, applied, newerRelease }, to);
+    if (planned.length === 0) return { steps: [], newerRelease: undefined };
+    if (this.foundation === undefined && to === 0) await this.assertAlone(on);
+    // What the files in `down` call may be newer than what is there.
+    const before = this.foundation === undefined ? [] : (await this.foundation.pendingSteps(on)).steps;
+    return {
+      steps: [...before, ...planned.flatMap((down) => this.downStep(down, applied))],
+      newerRelease: undefined,
+    };
   }
 
-  private step(file: MigrationFile): MigrationStep {
+  private downStep({ version, file, functions }: DownMigration, applied: AppliedMigration[]): PlannedStep[] {
+    const { lib, target } = this.options;
+    // The record of the first migration goes with its table.
+    const forget = this.foundation === undefined && version === 1 ? '' : forgetSql(lib, target, version);
+    // As the release recorded them that was here: then it, and not this one, decides what is newer.
+    const release = applied.findLast((row) => row.version !== null && row.version < version)?.release;
+    return [
+      this.planned(file, forget),
+      ...functions.map((one) => this.planned(one, recordSql(lib, target, release ?? '0.0.0', one))),
+    ];
+  }
+
+  /** The tables of all others' records and leases are in this schema. */
+  private async assertAlone(on: Queryable): Promise<void> {
+    const { lib, target } = this.options;
+    const others = await readOthers(on, lib);
+    if (others.length === 0) return;
+    const list = others.map((other) => `${other.lib} on ${other.target}`).join(', ');
+    throw new MigrationRevertError(lib, target, `Others build on it; take these back first: ${list}.`);
+  }
+
+  private async plan(applied: AppliedMigration[], to?: number): Promise<MigrationPlan> {
+    const { files, release } = await this.load();
+    return planMigrations(this.options.lib, this.options.target, release, files, applied, to);
+  }
+
+  private planned(file: MigrationFile, record: string): PlannedStep {
     const { lib, target, parameters = {} } = this.options;
     const sql = renderTemplate(file.template, parameters, file.name);
-    return { lib, target, file: file.name, version: file.version, sql };
+    return { step: { lib, target, file: file.name, version: file.version, sql }, owner: this, record };
   }
 
-  private async apply(transaction: Queryable, file: MigrationFile, sql: string): Promise<void> {
+  private async apply(transaction: Queryable, { sql, file }: MigrationStep, record: string): Promise<void> {
     try {
       await transaction.query(sql);
-      await transaction.query(await this.record(file));
+      if (record !== '') await transaction.query(record);
     } catch (error) {
-      throw new MigrationFailedError(this.options.lib, this.options.target, file.name, error);
+      throw new MigrationFailedError(this.options.lib, this.options.target, file, error);
     }
-  }
-
-  private async record(file: MigrationFile): Promise<string> {
-    const { release } = await this.load();
-    return recordSql(this.options.lib, this.options.target, release, file);
   }
 
   private load(): Promise<{ files: MigrationFile[]; release: string }> {
@@ -261,6 +302,10 @@ export class Migrations {
       `${target} was migrated by release ${newerRelease} of ${lib}, which is newer; left as it is.`,
     );
   }
+}
+
+function latestOf(files: readonly MigrationFile[]): number {
+  return Math.max(0, ...files.map((file) => file.version ?? 0));
 }
 
 const FOUNDATION: MigrationsOptions = {

@@ -3,6 +3,7 @@ import { OrderedLogError } from './ordered-log.errors.js';
 import type { AmbientQueryable } from './queryable.js';
 import { quoteIdentifier } from './sql-text.js';
 
+/** Where a log draws its positions from. */
 export interface OrderedLogOptions {
   /** The sequence that positions are drawn from. */
   sequence: { schema: string; name: string };

@@ -1,6 +1,7 @@
 import { loadDriver, type DriverOptions, type Sql } from './driver.js';
 import { arrayTypesAreKnown } from './pool/array-types.js';
 import type { ParsedOptions } from './pool/pooled-connection.js';
+import { passTexts } from './pool/text-statement.js';
 
 /** How an owned database is reached. */
 export interface Target {
@@ -26,15 +27,29 @@ export function parseTarget({ url, options = {} }: Target, prepare: boolean): Pa
     types: { bigint: postgres.BigInt, ...types },
   };
   // A client connects when it is used, which this one never is.
-  const { options: parsed }: { options: unknown } =
-    url === undefined ? postgres(merged) : postgres(url, merged);
-  return parsed as ParsedOptions;
+  const { options: given }: { options: unknown } =
+    url === undefined ? postgres(merged) : postgres(url.replace(ANY_TARGET, '$1'), merged);
+  const parsed = given as ParsedOptions;
+  passTexts(parsed.serializers);
+  // Of several servers one takes writes; whoever wants to read from any of them says so.
+  if (parsed.host.length > 1 && !ANY_TARGET.test(url ?? '')) parsed.target_session_attrs ||= 'read-write';
+  return parsed;
 }
+
+/** As PostgreSQL's own clients know it, and postgres.js does not. */
+const ANY_TARGET = /([?&])target_session_attrs=any(?:&|$)/;
 
 /** An ordinary client of postgres.js, with its own pool. */
 export function createClient(parsed: ParsedOptions, overrides: DriverOptions = {}): Sql {
   const fetchTypes = parsed.fetch_types && !arrayTypesAreKnown(parsed);
-  return loadParsed({ ...parsed, fetch_types: fetchTypes, ...overrides });
+  const { target_session_attrs: target } = parsed;
+  return loadParsed({
+    ...parsed,
+    fetch_types: fetchTypes,
+    // For postgres.js, a standby is `read-write`.
+    target_session_attrs: target === 'read-write' ? 'primary' : target,
+    ...overrides,
+  });
 }
 
 /** A client with the same options as another, but for `overrides`. */

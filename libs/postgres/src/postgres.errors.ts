@@ -133,6 +133,15 @@ export function isDataError(error: unknown): boolean {
   return code !== undefined && /^(?:22|23|44|54)[0-9A-Z]{3}$/.test(code);
 }
 
+/**
+ * Whether a statement or transaction lost against another one (SQLSTATE 40001 serialization failure, or 40P01 deadlock).
+ * It took no effect, and may be run again as a whole.
+ */
+export function isTransactionConflict(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === '40001' || code === '40P01';
+}
+
 function codeOf(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null | undefined)?.code;
   return typeof code === 'string' ? code : undefined;

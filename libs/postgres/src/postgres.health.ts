@@ -6,6 +6,7 @@ import { reportHealth } from '@nestbox/nest';
 import type { Postgres } from './postgres.js';
 import { getPostgresToken } from './postgres.tokens.js';
 
+/** Of one check of the database. */
 export interface PostgresHealthOptions {
   /** The name given to `PostgresModule.forRoot`, for a named database. */
   name?: string;

@@ -1,3 +1,4 @@
+import { closeWhenReleased } from '@nestbox/nest';
 import {
   ConfigurableModuleBuilder,
   Module,
@@ -56,7 +57,7 @@ class PostgresLifecycle implements OnModuleInit, OnApplicationShutdown {
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await this.postgres.close();
+    await closeWhenReleased(this.postgres, () => this.postgres.close());
   }
 }
 

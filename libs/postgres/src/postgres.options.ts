@@ -15,7 +15,10 @@ export interface PostgresOptions {
    * ways to lose a connection; see the README.
    */
   client?: Sql;
-  /** A direct connection for LISTEN, where `url` goes through PgBouncer in transaction mode. Default: `url`. */
+  /**
+   * A direct connection for LISTEN, and for locks of a session, where `url` goes through PgBouncer in transaction mode.
+   * Default: `url`.
+   */
   listenUrl?: string;
   /** Whether statements are prepared by name. `false` for PgBouncer in transaction mode. Default: true. */
   prepare?: boolean;
@@ -25,6 +28,7 @@ export interface PostgresOptions {
   connectTimeout?: Duration;
 }
 
+/** Where the embedded PostgreSQL keeps its data, and how it is reached. */
 export interface EmbeddedOptions {
   /** Where the data is kept between starts; created when absent. */
   dataDir: string;

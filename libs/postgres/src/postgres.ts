@@ -65,6 +65,32 @@ export class Postgres {
   }
 
   /**
+   * The URL of the database, with its password, for libraries with connections of their own: the one that was given,
+   * or that of the embedded server once `init` has resolved. Undefined where there is none, since the address is in
+   * `options` or in a client that was passed in.
+   *
+   * @throws EmbeddedPostgresError for an embedded server before `init` has resolved
+   */
+  get url(): string | undefined {
+    if (this.#server !== undefined && this.#target.url === undefined) throw notRunning();
+    return this.#target.url;
+  }
+
+  /**
+   * The parsed options of postgres.js for a connection that keeps its session, for whoever needs locks of a session:
+   * through `listenUrl` where given, else those of {@link client}.
+   *
+   * @throws ClosedError; MissingDriverError; EmbeddedPostgresError for an embedded server before `init` has resolved
+   */
+  get sessionOptions(): object {
+    this.#assertOpen();
+    const { client, listenUrl } = this.#options;
+    if (listenUrl === undefined) return client?.options ?? this.#parsedOptions();
+    const options = withoutAddress(this.#options.options);
+    return parseTarget({ url: listenUrl, options }, this.#prepare);
+  }
+
+  /**
    * Starts the embedded server, if there is one, and makes a round trip to the database, trying again for
    * `connectTimeout` while it cannot be reached. May be called twice. Without it, the first statement connects.
    *
@@ -274,10 +300,12 @@ export class Postgres {
   }
 
   #parsedOptions(): ParsedOptions {
-    if (this.#server !== undefined && this.#target.url === undefined) {
-      throw new EmbeddedPostgresError('it is not running yet; await postgres.init() first.');
-    }
+    if (this.#server !== undefined && this.#target.url === undefined) throw notRunning();
     this.#parsed ??= parseTarget(this.#target, this.#prepare);
     return this.#parsed;
   }
+}
+
+function notRunning(): EmbeddedPostgresError {
+  return new EmbeddedPostgresError('it is not running yet; await postgres.init() first.');
 }

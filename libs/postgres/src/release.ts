@@ -1,14 +1,16 @@
 import { readFile } from 'node:fs/promises';
 
-/** The version in the package.json beside the `sql` folder; `0.0.0` where there is none. */
+/** The version in the nearest package.json above a `sql` folder; `0.0.0` where there is none. */
 export async function releaseOf(directory: URL): Promise<string> {
+  const parent = new URL('../', directory);
+  // Migrations of an application need no package of their own: then every release counts as the same.
+  if (parent.href === directory.href) return '0.0.0';
   try {
-    const manifest: unknown = JSON.parse(await readFile(new URL('../package.json', directory), 'utf8'));
+    const manifest: unknown = JSON.parse(await readFile(new URL('package.json', parent), 'utf8'));
     const version = (manifest as { version?: unknown }).version;
     return typeof version === 'string' ? version : '0.0.0';
   } catch {
-    // Migrations of an application need no package of their own: then every release counts as the same.
-    return '0.0.0';
+    return releaseOf(parent);
   }
 }
 

@@ -51,6 +51,8 @@ export async function joinTransaction<T>(
     const result = await transaction.run(fn);
     const last = session.takeLast();
     if (last.length > 0) await session.sendAll(last);
+    // The caller may go on with it for long.
+    await session.flush();
     transaction.end('committed');
     return { result, runAfterCommit: () => session.runAfterCommit() };
   } catch (error) {

@@ -1,4 +1,5 @@
 import type { Row } from './driver.js';
+import type { TextResult } from './pool/text-statement.js';
 
 /** A statement, and the values of `$1`, `$2`… */
 export interface StatementCall {
@@ -18,4 +19,14 @@ export interface TransactionConnection {
    * be sent one by one. Rejects with the first error.
    */
   queryAll?(statements: readonly StatementCall[]): Promise<Row[][]>;
+  /**
+   * Sends a text without parameters together with the next call, before it; its failure is that call's. When none
+   * comes before the COMMIT, it is dropped. Absent where each call is a round trip of its own.
+   */
+  queryAhead?(text: string): void;
+  /**
+   * Runs a statement whose parameters and values are PostgreSQL's text forms, so that a library with types of its own
+   * can read them its way. Absent where the driver reads the values before we see them.
+   */
+  queryText?(text: string, params: readonly (string | null)[]): Promise<TextResult>;
 }

@@ -3,6 +3,7 @@ import { messageOf } from '@nestbox/core';
 import { Logger } from '@nestjs/common';
 import type { Row } from './driver.js';
 import { isConnectionLost } from './postgres.errors.js';
+import { Savepoints } from './savepoints.js';
 import type { StatementCall, TransactionConnection } from './transaction-connection.js';
 
 /** Where the innermost open transaction of the current async context is kept. */
@@ -19,9 +20,9 @@ const logger = new Logger('NestboxTransaction');
 export class TransactionSession<Scope> {
   /** Why the connection was lost, once it was. */
   lost: { cause: unknown } | undefined;
+  readonly savepoints = new Savepoints();
   private rejectInFlight: ((reason: unknown) => void) | undefined;
   private inFlight: Promise<unknown> | undefined;
-  private savepoints = 0;
   private afterCommit: AfterCommit<Scope>[] = [];
   private last: { scope: Scope; statement: StatementCall }[] = [];
 
@@ -32,13 +33,18 @@ export class TransactionSession<Scope> {
 
   /** Runs a statement; there must be none under way. */
   send(text: string, params: readonly unknown[]): Promise<Row[]> {
-    return this.untilAnswered(this.connection.query(text, params));
+    return this.untilAnswered((connection) => connection.query(text, params));
   }
 
-  private async untilAnswered<T>(sent: Promise<T>): Promise<T> {
+  /** Does something else on the connection; there must be no statement under way. */
+  use<T>(work: (connection: TransactionConnection) => Promise<T>): Promise<T> {
+    return this.untilAnswered(work);
+  }
+
+  private async untilAnswered<T>(work: (connection: TransactionConnection) => Promise<T>): Promise<T> {
     const answer = new Promise<T>((resolve, reject) => {
       this.rejectInFlight = reject;
-      sent.then(resolve, reject);
+      this.sendMarks(work).then(resolve, reject);
     });
     this.inFlight = answer;
     try {
@@ -60,7 +66,22 @@ export class TransactionSession<Scope> {
       for (const { text, params } of statements) results.push(await this.send(text, params));
       return results;
     }
-    return this.untilAnswered(connection.queryAll(statements));
+    return this.untilAnswered(() => connection.queryAll!(statements));
+  }
+
+  /** Tells the server of savepoints that it does not know yet; there must be no statement under way. */
+  async flush(): Promise<void> {
+    const marks = this.savepoints.take();
+    if (marks !== undefined) await this.send(marks, []);
+  }
+
+  private sendMarks<T>(work: (connection: TransactionConnection) => Promise<T>): Promise<T> {
+    const { connection } = this;
+    const marks = this.savepoints.take();
+    if (marks === undefined) return work(connection);
+    if (connection.queryAhead === undefined) return connection.query(marks, []).then(() => work(connection));
+    connection.queryAhead(marks);
+    return work(connection);
   }
 
   /** Sends statements together with the COMMIT. */
@@ -81,10 +102,6 @@ export class TransactionSession<Scope> {
   lose(cause: unknown): void {
     this.lost ??= { cause };
     this.rejectInFlight?.(cause);
-  }
-
-  nextSavepoint(): string {
-    return `nestbox_${++this.savepoints}`;
   }
 
   register(scope: Scope, fn: () => void | Promise<void>): void {

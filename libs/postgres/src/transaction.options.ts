@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '@nestbox/core';
 
+/** How a transaction is begun. */
 export interface TransactionOptions {
   /** Default: the database's, which is `read committed` unless configured otherwise. */
   isolationLevel?: 'read committed' | 'repeatable read' | 'serializable';

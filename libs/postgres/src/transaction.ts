@@ -1,7 +1,7 @@
 import { InvalidArgumentError, messageOf } from '@nestbox/core';
 import type { Row } from './driver.js';
 import { TransactionClosedError } from './postgres.errors.js';
-import type { StatementCall } from './transaction-connection.js';
+import type { StatementCall, TransactionConnection } from './transaction-connection.js';
 import type { TransactionSession } from './transaction-session.js';
 
 type TransactionFunction<T> = (transaction: Transaction) => Promise<T>;
@@ -59,6 +59,22 @@ export class Transaction {
   }
 
   /**
+   * Lets another library send one statement on this transaction's connection, in turn with all others. When it
+   * rejects, the transaction (or savepoint) is doomed, as by a failed statement.
+   *
+   * @throws what `send` throws; TransactionClosedError, without calling it, when the transaction is over or doomed
+   */
+  onConnection<T>(send: (connection: TransactionConnection) => Promise<T>): Promise<T> {
+    const scope = this.#innermost();
+    return scope.#inTurn(() => scope.#attempt(() => scope.#session.use(send)));
+  }
+
+  /** The transaction in which all savepoints are; itself, if it is none. */
+  get outermost(): Transaction {
+    return this.#parent?.outermost ?? this;
+  }
+
+  /**
    * Sends a statement together with the COMMIT, which saves a round trip. When it fails, the transaction rejects with
    * its error. What is queried meanwhile does not see what it does.
    *
@@ -74,7 +90,8 @@ export class Transaction {
   }
 
   /**
-   * Runs `fn` in a savepoint: when it rejects, only what was done inside is rolled back.
+   * Runs `fn` in a savepoint: when it rejects, only what was done inside is rolled back. It costs no round trips of its
+   * own, unless it is rolled back.
    *
    * @throws what `fn` throws; TransactionClosedError
    */
@@ -169,19 +186,21 @@ export class Transaction {
   }
 
   async #runSavepoint<T>(fn: TransactionFunction<T>): Promise<T> {
-    const name = this.#session.nextSavepoint();
-    await this.#send(`savepoint ${name}`, []);
+    this.#assertUsable();
+    const { savepoints } = this.#session;
+    const name = savepoints.open();
     const savepoint = new Transaction(this.#session, this);
     let result: T;
     try {
       result = await savepoint.run(fn);
     } catch (error) {
       await savepoint.abandon();
+      const rollback = savepoints.rollback(name);
       // Where this fails, the outer transaction is doomed, and says so; here, the first error matters.
-      await this.#send(`rollback to savepoint ${name}; release savepoint ${name}`, []).catch(noop);
+      if (rollback !== undefined) await this.#send(rollback, []).catch(noop);
       throw error;
     }
-    await this.#send(`release savepoint ${name}`, []);
+    savepoints.release(name);
     savepoint.end('committed');
     return result;
   }

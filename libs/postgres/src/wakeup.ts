@@ -16,11 +16,13 @@ export interface WakeupDatabase extends AmbientQueryable {
   ): Promise<{ unlisten(): Promise<void> }>;
 }
 
+/** How often wake-ups are sent. */
 export interface WakeupOptions {
   /** The time between two NOTIFY at the least, in ms; the first one goes at once. Default: 5. */
   minIntervalMs?: number;
 }
 
+/** How long a subscriber sleeps without having been woken. */
 export interface WakeupOnOptions {
   /** After so long without a call there is one anyway, in ms; up to a quarter earlier. Default: 1,000. */
   pollMs?: number;

@@ -243,6 +243,20 @@ describe('the embedded server', () => {
     await db.close();
   });
 
+  it('tells its URL to libraries with connections of their own, once it runs', async () => {
+    await copyTemplate();
+    const db = new Postgres({ embedded: { dataDir } });
+    expect(() => db.url).toThrow(EmbeddedPostgresError);
+    await db.init();
+    const other = postgres(db.url!);
+    const [row] = await other`select current_setting('port') as port`;
+    expect(row).toEqual((await db.query(`select current_setting('port') as port`))[0]);
+    await other.end();
+    await db.close();
+    expect(new Postgres('postgres://app@somewhere/db').url).toBe('postgres://app@somewhere/db');
+    expect(new Postgres({ options: { host: 'somewhere' } }).url).toBeUndefined();
+  });
+
   it('takes options of the pool beside', async () => {
     await copyTemplate();
     const db = new Postgres({

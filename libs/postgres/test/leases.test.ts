@@ -74,7 +74,7 @@ describe('Leases', () => {
     expect(await first.release()).toBe(true);
     expect(await first.release()).toBe(false);
     expect(first.held).toBe(false);
-    const second = await two.leases.acquire(name, { ttl: 40 });
+    const second = await two.leases.acquire(name, { ttl: '1s' });
     const third = await one.leases.acquire(name, { ttl: '10s', wait: '5s' });
     expect(second.epoch).toBeGreaterThan(first.epoch);
     expect(third.epoch).toBeGreaterThan(second.epoch);
@@ -307,7 +307,7 @@ describe('Leases', () => {
     const app = new Postgres({ url: url.href, options: { max: 2 } });
     try {
       await Migrations.ofFoundation(app).check();
-      const lease = await app.leases.acquire(name, { ttl: 50 });
+      const lease = await app.leases.acquire(name, { ttl: '1s' });
       await lease.renew();
       await lease.assertHeld();
       const next = await app.leases.acquire(name, { ttl: '10s', wait: '5s' });

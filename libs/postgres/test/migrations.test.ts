@@ -200,6 +200,20 @@ describe('Migrations', () => {
     );
   });
 
+  it('names in it what the command has to be told to find the target', async () => {
+    using folder = new SqlFolder(FILES);
+    const options = {
+      lib: 'demo',
+      target: 'public.demo',
+      directory: folder.url,
+      parameters: { table: 'demo' },
+    };
+    const flags = { schema: 'public', table: "it's" };
+    await expect(new Migrations(postgres, { ...options, flags }).check()).rejects.toMatchObject({
+      command: String.raw`nestbox migrate run --lib demo --schema public --table 'it'\''s'`,
+    });
+  });
+
   it('prints a script that does the same', async () => {
     using folder = new SqlFolder(FILES);
     const script = await migrations(folder).sql();

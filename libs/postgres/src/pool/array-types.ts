@@ -1,5 +1,6 @@
 import type { Row } from '../driver.js';
 import { formatArray, parseArray } from './array-text.js';
+import { passingTexts } from './text-statement.js';
 
 /** What postgres.js keeps about types, by their oid. */
 export interface TypeTables {
@@ -31,7 +32,7 @@ export function addArrayTypes({ parsers, serializers, shared }: TypeTables, rows
     shared.typeArrayMap[element] = Number(list);
     parsers[list] ??= (text) => parseArray(text, type);
     // An array's text, such as that of `textArray`, is taken as it is.
-    serializers[list] ??= (value) => (Array.isArray(value) ? formatArray(value, type) : value);
+    serializers[list] ??= passingTexts((value) => (Array.isArray(value) ? formatArray(value, type) : value));
   }
 }
 

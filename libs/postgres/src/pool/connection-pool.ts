@@ -1,11 +1,13 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ClosedError, backoffMs, runInRootScope } from '@nestbox/core';
 import type { Row } from '../driver.js';
 import { UnsafeTransactionError } from '../postgres.errors.js';
-import { connect } from './connect.js';
+import { Connector } from './connect.js';
 import { PROBE_TIMEOUT_MS, type BegunConnection, type Database, type PoolFigures } from './database.js';
 import type { ParsedOptions, PooledConnection } from './pooled-connection.js';
 import { PooledTransaction } from './pooled-transaction.js';
+import { SilenceWatch, type SilenceOptions } from './silence-watch.js';
 
 interface Waiter {
   resolve(connection: PooledConnection): void;
@@ -16,6 +18,9 @@ interface Waiter {
 const CLOSE_TIMEOUT_MS = 5_000;
 /** While the server is down, a call waits for the next try at the most; so it must not take long. */
 const BACKOFF = { baseMs: 20, maxMs: 500 };
+const SILENCE: SilenceOptions = { afterMs: 5_000, timeoutMs: 5_000 };
+/** While no other server takes writes either, connections are replaced no more often than so. */
+const RENEWAL_MS = 1_000;
 
 /**
  * A pool of connections that lend themselves to one statement or transaction at a time, opened when they are needed.
@@ -31,13 +36,24 @@ export class ConnectionPool implements Database {
   private failures = 0;
   private retryAt = 0;
   private retryTimer: NodeJS.Timeout | undefined;
+  /** Connections that are older than this are not used again. */
+  private renewedAt = -Infinity;
   private closing: Promise<void> | undefined;
   private whenReturned: (() => void) | undefined;
+  private readonly connector: Connector;
+  private readonly silence: SilenceWatch | undefined;
 
   constructor(
     private readonly options: ParsedOptions,
-    private readonly prepare: boolean,
-  ) {}
+    prepare: boolean,
+    silence: SilenceOptions = SILENCE,
+  ) {
+    this.connector = new Connector(options, prepare);
+    // One for each connection that is being opened, which may be more than Node takes for a leak.
+    setMaxListeners(0, this.opening.signal);
+    // Where a socket of the user's leads, only the user knows.
+    if (options.socket === undefined) this.silence = new SilenceWatch(this.live, silence);
+  }
 
   get address(): string {
     const { host, port, path, database } = this.options;
@@ -84,7 +100,11 @@ export class ConnectionPool implements Database {
   async begin(modes: string): Promise<BegunConnection> {
     const transaction = new PooledTransaction(await this.acquire(), modes, {
       acquire: () => this.acquire(),
-      release: (connection) => this.release(connection),
+      release: (connection) => {
+        // Then it is the transaction that takes no writes.
+        if (modes.includes('read only')) connection.hasRefusedWrites = false;
+        this.release(connection);
+      },
     });
     // With modes of its own, BEGIN may be refused, and what was sent with it would run without a transaction.
     if (modes !== '') await transaction.begin();
@@ -98,6 +118,7 @@ export class ConnectionPool implements Database {
 
   private async end(): Promise<void> {
     clearTimeout(this.retryTimer);
+    this.silence?.stop();
     for (const waiter of this.waiters) waiter.reject(new ClosedError('Postgres'));
     this.waiters.clear();
     this.opening.abort();
@@ -118,7 +139,10 @@ export class ConnectionPool implements Database {
       if (this.closing !== undefined) throw new ClosedError('Postgres');
       const connection = this.takeIdle() ?? (await this.waitForConnection());
       // It may have been lost while the promise was on its way.
-      if (connection.isUsable) return connection;
+      if (connection.isUsable) {
+        this.silence?.start();
+        return connection;
+      }
     }
   }
 
@@ -139,7 +163,8 @@ export class ConnectionPool implements Database {
   private release(connection: PooledConnection): void {
     connection.onLost = undefined;
     if (!connection.isUsable) return;
-    if (this.closing !== undefined || connection.isExpired) {
+    if (connection.hasRefusedWrites) this.renew(connection);
+    if (this.closing !== undefined || connection.isExpired || connection.openedAt < this.renewedAt) {
       void connection.close();
       return;
     }
@@ -151,6 +176,18 @@ export class ConnectionPool implements Database {
       this.waiters.delete(waiter);
       waiter.resolve(connection);
     }
+  }
+
+  /**
+   * A server that takes no writes any more, though it did, is not the primary any more: so nothing is sent again on
+   * the connections to it.
+   */
+  private renew(refused: PooledConnection): void {
+    refused.hasRefusedWrites = false;
+    const now = performance.now();
+    if (now - refused.openedAt < RENEWAL_MS || refused.openedAt < this.renewedAt) return;
+    this.renewedAt = now;
+    for (const connection of this.idle.splice(0)) void connection.close();
   }
 
   /** Opens as many connections as there are calls without one, as far as it may. */
@@ -177,7 +214,7 @@ export class ConnectionPool implements Database {
 
   private async open(): Promise<void> {
     try {
-      const connection = await connect(this.options, this.prepare, this.opening.signal);
+      const connection = await this.connector.connect(this.opening.signal);
       this.openings--;
       this.failures = 0;
       this.live.add(connection);

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
-import type { StatementCall } from '../transaction-connection.js';
 import { loadDriver, type DriverOptions, type Sql } from '../driver.js';
 import { ARRAY_TYPES, addArrayTypes, type TypeTables } from './array-types.js';
-import { execute, type StatementResult } from './statement.js';
+import { sending, type Send } from './send.js';
+import type { StatementResult } from './statement.js';
 import { openSocket, type Place } from './socket.js';
 
 /** The options of postgres.js after it has parsed them, as far as we read them. */
@@ -21,8 +21,11 @@ export interface ParsedOptions extends TypeTables {
   socket: ((options: unknown) => Socket | Promise<Socket>) | undefined;
 }
 
-/** What became of a statement. */
-export type Outcome = PromiseSettledResult<StatementResult[]>;
+/**
+ * A prepared statement takes some 20 kB of the server's memory until its connection ends, and code that writes values
+ * into its texts makes new ones all the time. So a connection prepares so many, and is then replaced.
+ */
+const MOST_PREPARED = 500;
 
 /**
  * One connection for one caller at a time, used until it fails and then thrown away.
@@ -34,7 +37,12 @@ export type Outcome = PromiseSettledResult<StatementResult[]>;
 export class PooledConnection {
   /** Whether it has been used for nothing yet but connecting. */
   isFresh = true;
+  /** Whether the server has refused a statement because it takes no writes. */
+  hasRefusedWrites = false;
+  readonly openedAt = performance.now();
   private readonly expiresAt: number;
+  /** Since when an answer is waited for. */
+  private askedAt: number | undefined;
   private idleTimer: NodeJS.Timeout | undefined;
   /** Called once, when it has ended, with the reason. */
   onEnded: (reason: Error) => void = () => undefined;
@@ -45,10 +53,11 @@ export class PooledConnection {
   private rejectRunning: ((reason: Error) => void) | undefined;
   private socket: Socket | undefined;
   private sql: Sql | undefined;
+  private readonly prepared = new Set<string>();
 
   constructor(
     private readonly options: ParsedOptions,
-    private readonly place: Place,
+    readonly place: Place,
     private readonly prepare: boolean,
   ) {
     const { max_lifetime: lifetime } = options;
@@ -60,9 +69,14 @@ export class PooledConnection {
     return this.endReason === undefined;
   }
 
-  /** Whether it has lived as long as `max_lifetime` allows. */
+  /** Whether it has lived as long as `max_lifetime` allows, or has prepared as many statements as it may. */
   get isExpired(): boolean {
-    return performance.now() >= this.expiresAt;
+    return this.prepared.size >= MOST_PREPARED || performance.now() >= this.expiresAt;
+  }
+
+  /** For how long an answer has been waited for, in ms; 0 when none is. */
+  get silentMs(): number {
+    return this.askedAt === undefined ? 0 : performance.now() - this.askedAt;
   }
 
   /** Closes it when it is not used for as long as `idle_timeout` says. */
@@ -101,22 +115,26 @@ export class PooledConnection {
   }
 
   /**
-   * Runs a text; see {@link execute}. Any failure but an error of the statement itself ends the connection.
+   * Runs a text; see `execute`. Any failure but an error of the statement itself ends the connection.
    */
-  async run(text: string, params: readonly unknown[]): Promise<StatementResult[]> {
-    const { sql, endReason } = this;
-    if (endReason !== undefined || sql === undefined) throw endReason ?? closedByUs();
-    this.isFresh = false;
+  run(text: string, params: readonly unknown[]): Promise<StatementResult[]> {
+    return this.send(sending({ text, params }));
+  }
+
+  /** As {@link run}, for a statement of any kind. */
+  async send<T>(send: Send<T>): Promise<T> {
+    const sql = this.start();
     try {
       return await new Promise((resolve, reject) => {
         this.rejectRunning = reject;
-        execute(sql, text, params, this.prepare).then(resolve, reject);
+        send(sql, this.mayPrepare).then(resolve, reject);
       });
     } catch (error) {
-      if (!isStatementError(error)) this.finish(asError(error));
+      this.examine(error);
       throw error;
     } finally {
       this.rejectRunning = undefined;
+      this.askedAt = undefined;
     }
   }
 
@@ -125,29 +143,29 @@ export class PooledConnection {
    *
    * @returns what became of each
    */
-  async runAll(statements: readonly StatementCall[]): Promise<Outcome[]> {
-    const { sql, endReason } = this;
-    if (endReason !== undefined || sql === undefined) throw endReason ?? closedByUs();
-    this.isFresh = false;
-    const outcomes: (Outcome | undefined)[] = [];
-    const all = statements.map(async ({ text, params }, i) => {
-      try {
-        outcomes[i] = { status: 'fulfilled', value: await execute(sql, text, params, this.prepare) };
-      } catch (reason) {
-        outcomes[i] = { status: 'rejected', reason };
-        if (!isStatementError(reason)) this.finish(asError(reason));
+  async sendAll<T>(statements: readonly Send<T>[]): Promise<PromiseSettledResult<T>[]> {
+    const sql = this.start();
+    const outcomes: (PromiseSettledResult<T> | undefined)[] = [];
+    let left = statements.length;
+    // Without a race of promises, since every statement of every transaction comes through here.
+    await new Promise<void>((resolve) => {
+      // What was answered before it was lost counts.
+      this.rejectRunning = () => resolve();
+      const settle = (i: number, outcome: PromiseSettledResult<T>): void => {
+        outcomes[i] = outcome;
+        if (outcome.status === 'rejected') this.examine(outcome.reason);
+        if (--left === 0) resolve();
+      };
+      if (left === 0) resolve();
+      for (const [i, send] of statements.entries()) {
+        send(sql, this.mayPrepare).then(
+          (value) => settle(i, { status: 'fulfilled', value }),
+          (reason: unknown) => settle(i, { status: 'rejected', reason }),
+        );
       }
     });
-    try {
-      const lost = new Promise<never>((_, reject) => {
-        this.rejectRunning = reject;
-      });
-      await Promise.race([Promise.all(all), lost]);
-    } catch {
-      // What was answered before counts.
-    } finally {
-      this.rejectRunning = undefined;
-    }
+    this.rejectRunning = undefined;
+    this.askedAt = undefined;
     return statements.map((_, i) => outcomes[i] ?? { status: 'rejected', reason: this.endReason });
   }
 
@@ -164,6 +182,33 @@ export class PooledConnection {
   /** Ends it at once; the statement under way, if any, is rejected. */
   destroy(): void {
     this.finish(closedByUs());
+  }
+
+  /** Ends it at once, since the server does not answer. */
+  abandon(): void {
+    this.finish(unanswered(this.place, this.silentMs));
+  }
+
+  /** @throws why it cannot be used */
+  private start(): Sql {
+    const { sql, endReason } = this;
+    if (endReason !== undefined || sql === undefined) throw endReason ?? closedByUs();
+    this.isFresh = false;
+    this.askedAt = performance.now();
+    return sql;
+  }
+
+  private readonly mayPrepare = (text: string): boolean => {
+    if (!this.prepare) return false;
+    if (this.prepared.has(text)) return true;
+    if (this.prepared.size >= MOST_PREPARED) return false;
+    this.prepared.add(text);
+    return true;
+  };
+
+  private examine(error: unknown): void {
+    if (!isStatementError(error)) this.finish(asError(error));
+    else if (isReadOnly(error)) this.hasRefusedWrites = true;
   }
 
   private finish(reason: Error): void {
@@ -199,9 +244,24 @@ function isStatementError(error: unknown): boolean {
   return typeof error === 'object' && error !== null && 'severity' in error && error.severity === 'ERROR';
 }
 
-function closedByServer({ host, port, path }: Place): Error {
-  const where = path ?? `${host}:${port}`;
-  return Object.assign(new Error(`The connection to ${where} was closed.`), { code: 'CONNECTION_CLOSED' });
+/** READ ONLY SQL TRANSACTION: what a standby says, and a primary that was told to take no writes. */
+function isReadOnly(error: unknown): boolean {
+  return (error as { code?: unknown }).code === '25006';
+}
+
+function closedByServer(place: Place): Error {
+  const message = `The connection to ${nameOf(place)} was closed.`;
+  return Object.assign(new Error(message), { code: 'CONNECTION_CLOSED' });
+}
+
+function unanswered(place: Place, silentMs: number): Error {
+  const seconds = Math.round(silentMs / 1000);
+  const message = `${nameOf(place)} has not answered for ${seconds} s, nor does it answer to a new connection.`;
+  return Object.assign(new Error(message), { code: 'ETIMEDOUT' });
+}
+
+function nameOf({ host, port, path }: Place): string {
+  return path ?? `${host}:${port}`;
 }
 
 function closedByUs(): Error {

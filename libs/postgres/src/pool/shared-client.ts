@@ -5,6 +5,7 @@ import type { StatementCall } from '../transaction-connection.js';
 import { withTimeout } from '../with-timeout.js';
 import { PROBE_TIMEOUT_MS, type BegunConnection, type Database, type PoolFigures } from './database.js';
 import { commit, execute, type Executor, type StatementResult } from './statement.js';
+import { executeText, passTexts, type TextResult } from './text-statement.js';
 
 /** A postgres.js client that was passed in, with its own pool. It is never closed here. */
 export class SharedClient implements Database {
@@ -65,7 +66,7 @@ export class SharedClient implements Database {
       let transaction: SharedTransaction | undefined;
       this.sql
         .begin(modes, (transactionSql) => {
-          transaction = new SharedTransaction(transactionSql, this.prepare, () => this.busy--);
+          transaction = new SharedTransaction(transactionSql, this.sql, this.prepare, () => this.busy--);
           resolve(transaction);
           return new Promise<never>(() => undefined);
         })
@@ -93,6 +94,7 @@ class SharedTransaction implements BegunConnection {
 
   constructor(
     private readonly sql: Executor,
+    private readonly client: Sql,
     private readonly prepare: boolean,
     private readonly release: () => void,
   ) {}
@@ -136,13 +138,23 @@ class SharedTransaction implements BegunConnection {
     }
   }
 
-  private async run(text: string, params: readonly unknown[]): Promise<StatementResult[]> {
+  queryText(text: string, params: readonly (string | null)[]): Promise<TextResult> {
+    // The client learns of arrays when it connects.
+    passTexts(this.client.options.serializers);
+    return this.send(() => executeText(this.sql, text, params, this.prepare));
+  }
+
+  private run(text: string, params: readonly unknown[]): Promise<StatementResult[]> {
+    return this.send(() => execute(this.sql, text, params, this.prepare));
+  }
+
+  private async send<T>(statement: () => Promise<T>): Promise<T> {
     if (this.lossReason !== undefined) throw this.lossReason.cause;
     try {
       return await new Promise((resolve, reject) => {
         // postgres.js may leave a statement unanswered that it was given while the connection broke.
         this.rejectRunning = reject;
-        execute(this.sql, text, params, this.prepare).then(resolve, reject);
+        statement().then(resolve, reject);
       });
     } catch (error) {
       if (isConnectionLost(error)) this.lossReason ??= { cause: error };

@@ -34,7 +34,7 @@ export async function execute(
 }
 
 /** The results of statements that were sent at once. @throws the error of the first that failed */
-export function succeeded(outcomes: readonly PromiseSettledResult<StatementResult[]>[]): StatementResult[][] {
+export function succeeded<T>(outcomes: readonly PromiseSettledResult<T>[]): T[] {
   return outcomes.map((outcome) => {
     if (outcome.status === 'rejected') throw outcome.reason;
     return outcome.value;
