@@ -51,6 +51,7 @@ function define(driver: Driver): GuardedClients {
 
     override sendCommand(command: Command, stream?: PipelineStream): unknown {
       if (this.status === 'connect' && stream === undefined && HANDSHAKE.has(command.name)) {
+        if (command.name === 'select') this.#leaveIfRefused(command);
         return super.sendCommand(command, stream);
       }
       translateRejection(command, this.#server, this.#room);
@@ -83,6 +84,15 @@ function define(driver: Driver): GuardedClients {
       else if (this.#isLeaving) return;
       this.#isLeaving = true;
       super.disconnect(reconnect);
+    }
+
+    /** ioredis would go on in database 0, among data that is none of ours. */
+    #leaveIfRefused(command: Command): void {
+      const { reject } = command;
+      command.reject = (error) => {
+        reject.call(command, error);
+        if (error.name === 'ReplyError') this.disconnect(true);
+      };
     }
   }
 

@@ -5,6 +5,7 @@ import type { RedisClient } from './driver.js';
 type ScriptKey = string | Buffer;
 type ScriptArgument = string | number | Buffer;
 
+/** A script in Lua, and what is known of it before it runs. */
 export interface ScriptDefinition {
   /** What to call it in errors. */
   name: string;

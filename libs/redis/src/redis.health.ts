@@ -7,6 +7,7 @@ import { checkHealth } from './redis.health-check.js';
 import type { Redis } from './redis.js';
 import { getRedisToken } from './redis.tokens.js';
 
+/** Of one check of Redis. */
 export interface RedisHealthOptions {
   /** The name given to `RedisModule.forRoot`, for a named connection. */
   name?: string;

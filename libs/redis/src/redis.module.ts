@@ -1,3 +1,4 @@
+import { closeWhenReleased } from '@nestbox/nest';
 import { backoffMs, parseDuration, type Duration } from '@nestbox/core';
 import {
   ConfigurableModuleBuilder,
@@ -65,7 +66,7 @@ class RedisLifecycle implements OnModuleInit, OnApplicationShutdown {
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await this.redis.close();
+    await closeWhenReleased(this.redis, () => this.redis.close());
   }
 
   private async connect(): Promise<void> {

@@ -51,6 +51,7 @@ export type RedisServerOptions = RedisSettings &
     url?: string;
   };
 
+/** Options of a connection to Redis Cluster. */
 export type RedisClusterOptions = RedisSettings & {
   /** Some of the nodes: `{ host, port }`, or `redis://host:port`. */
   cluster: ClusterNode[];

@@ -1,5 +1,6 @@
 import type { SingleClient } from './driver.js';
 
+/** Which keys are scanned for, and how. */
 export interface ScanOptions {
   /** A glob pattern; use `escapeGlob` for text in it that is not yours. Default: every key. */
   match?: string;

@@ -4,7 +4,9 @@ import type { SingleClient } from './driver.js';
 import { RedisUnavailableError } from './redis.errors.js';
 import { withTimeout } from './with-timeout.js';
 
+/** What is called with each message of a channel. */
 export type MessageHandler = (message: string, channel: string) => void | Promise<void>;
+/** What is called with each message of a channel, as the bytes that were sent. */
 export type BinaryMessageHandler = (message: Buffer, channel: string) => void | Promise<void>;
 
 /** How `Redis.subscribe` subscribes. */

@@ -31,6 +31,18 @@ describe('Redis', () => {
     expect(ms).toBeLessThan(1000);
   });
 
+  it('writes to no other database where the one of its URL is refused', async () => {
+    const elsewhere = new URL(url);
+    elsewhere.pathname = '/9999';
+    const lost = new Redis({ url: elsewhere.href, unavailableAfter: '300ms' });
+    const written = lost.client.set(`${prefix}lost`, '1');
+    await expect(written).rejects.toThrow(RedisUnavailableError);
+    await expect(written).rejects.toThrow(/DB index is out of range/);
+    await expect(lost.connect()).rejects.toThrow(/DB index is out of range/);
+    expect(await redis.client.get(`${prefix}lost`)).toBeNull();
+    await lost.close();
+  });
+
   it('gives one client, and connections of their own', async () => {
     expect(redis.client).toBe(redis.client);
     expect(await redis.masters()).toEqual([redis.client]);
