@@ -18,6 +18,7 @@ export type ExpectedVersion = bigint | 'absent';
 /** When a written entry vanishes: after so long, never, or (`'keep'`) when the entry it replaces would have. */
 export type Expiry = { ttl: Duration } | 'never' | 'keep';
 
+/** How an adapter writes one entry. */
 export interface AdapterSetOptions {
   /** Default: `'never'`. */
   expiry?: Expiry;
@@ -26,11 +27,13 @@ export interface AdapterSetOptions {
   recordHistory?: boolean;
 }
 
+/** How an adapter deletes one entry. */
 export interface AdapterDeleteOptions {
   ifVersion?: bigint;
   recordHistory?: boolean;
 }
 
+/** How an adapter adds to a counter. */
 export interface AdapterIncrementOptions {
   /** Of an entry that the increment creates; an existing one keeps its own. Default: `'never'`. */
   expiry?: Expiry;
@@ -64,6 +67,7 @@ export interface KeyRange {
   limit: number;
 }
 
+/** A former state of a key as a backend keeps it. */
 export interface StoredHistoryEntry {
   key: string;
   version: bigint;
@@ -73,6 +77,7 @@ export interface StoredHistoryEntry {
   at: Date;
 }
 
+/** A change as a backend gives it to `watch`. */
 export interface StoredChange {
   type: 'set' | 'delete';
   key: string;
@@ -98,6 +103,7 @@ export interface ChangeFeed {
   close(): Promise<void>;
 }
 
+/** How an adapter takes a lease. */
 export interface AdapterLeaseOptions {
   ttl: Duration;
   /** How long to wait while somebody else holds it. Default: not at all. */
@@ -119,6 +125,7 @@ export interface KvLease {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** How much a backend holds. */
 export interface KvStats {
   /** Unexpired entries. */
   count: number;

@@ -6,6 +6,7 @@ import type { HealthIndicatorResult } from '@nestjs/terminus';
 import type { KeyValueStore } from './key-value-store.js';
 import { getKvToken } from './kv.tokens.js';
 
+/** Of one check of a store. */
 export interface KvHealthOptions {
   /** The name given to `KvModule.forRoot`, for a named store. */
   name?: string;

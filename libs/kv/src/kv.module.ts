@@ -7,6 +7,7 @@ import {
   type Provider,
 } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
+import { holdConnections } from '@nestbox/nest';
 import { getPostgresToken, type Postgres } from '@nestbox/postgres';
 import { getRedisToken, type Redis } from '@nestbox/redis';
 import { createAdapter } from './create-adapter.js';
@@ -53,6 +54,7 @@ class KvLifecycle implements OnModuleInit, OnApplicationShutdown {
   constructor(
     private readonly store: KeyValueStore,
     private readonly closes: boolean,
+    private readonly release: () => Promise<void>,
   ) {}
 
   async onModuleInit(): Promise<void> {
@@ -66,7 +68,11 @@ class KvLifecycle implements OnModuleInit, OnApplicationShutdown {
   }
 
   async onApplicationShutdown(): Promise<void> {
-    if (this.closes) await this.store.close();
+    try {
+      if (this.closes) await this.store.close();
+    } finally {
+      await this.release();
+    }
   }
 }
 
@@ -91,9 +97,13 @@ function withStore(
     },
     {
       provide: KvLifecycle,
-      useFactory: (store: KeyValueStore, options: KvModuleOptions) =>
-        new KvLifecycle(store, !('closeAdapter' in options) || options.closeAdapter !== false),
-      inject: [token, MODULE_OPTIONS_TOKEN],
+      useFactory: (store: KeyValueStore, options: KvModuleOptions, moduleRef: ModuleRef) => {
+        const closes = !('closeAdapter' in options) || options.closeAdapter !== false;
+        const used = ('connection' in options ? options.connection : undefined) ?? connection;
+        const tokens = [getPostgresToken(used), getRedisToken(used)];
+        return new KvLifecycle(store, closes, holdConnections(moduleRef, tokens));
+      },
+      inject: [token, MODULE_OPTIONS_TOKEN, ModuleRef],
     },
     KvHealthIndicator,
   ];

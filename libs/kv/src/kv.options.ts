@@ -48,5 +48,6 @@ export interface KvAdapterOptions extends KvStoreOptions {
   closeAdapter?: boolean;
 }
 
+/** Options of `KvModule.forRoot`: the backend, and what it needs. */
 export type KvModuleOptions =
   KvPostgresOptions | KvRedisOptions | KvMemoryOptions | KvFileOptions | KvAdapterOptions;

@@ -1,6 +1,7 @@
 import type { Duration } from '@nestbox/core';
 import type { ExpectedVersion, KvAdapter } from './kv.adapter.js';
 
+/** Where a store keeps its entries, and how. */
 export interface KeyValueStoreOptions {
   adapter: KvAdapter;
   /** Keep every state of every key, for `history` and `getVersion`. Default: false. */
@@ -26,6 +27,7 @@ export interface Entry<V> {
 /** A time to live, or null for a permanent entry in a store that has a default ttl. */
 export type TimeToLive = Duration | null;
 
+/** How an entry is written. */
 export interface SetOptions {
   /** Default: the store's ttl. */
   ttl?: TimeToLive;
@@ -33,6 +35,7 @@ export interface SetOptions {
   ifVersion?: ExpectedVersion;
 }
 
+/** When an entry is deleted. */
 export interface DeleteOptions {
   /** Delete only when the entry is at this version. */
   ifVersion?: bigint;
@@ -75,12 +78,14 @@ export interface EntriesOptions extends Selector {
   batchSize?: number;
 }
 
+/** A part of the entries that were asked for. */
 export interface Page<V> {
   entries: Entry<V>[];
   /** Where the next page starts; undefined after the last one. */
   cursor: string | undefined;
 }
 
+/** Which values are looked for, and how many at a time. */
 export interface QueryOptions {
   /** A part that the value has to have, as PostgreSQL's `@>` defines it: `{ role: 'admin' }`. */
   contains: unknown;
@@ -91,16 +96,19 @@ export interface QueryOptions {
   cursor?: string;
 }
 
+/** How an update writes its value. */
 export interface UpdateOptions {
   /** Start this time to live with the update. Default: an entry keeps its expiry, a new one gets the store's ttl. */
   ttl?: TimeToLive;
 }
 
+/** How a counter begins. */
 export interface IncrementOptions {
   /** Of a counter that the increment creates; an existing one keeps its own. Default: the store's ttl. */
   ttl?: TimeToLive;
 }
 
+/** How a value that is not there is computed and kept. */
 export interface GetOrSetOptions {
   /** Default: the store's ttl. */
   ttl?: TimeToLive;
@@ -110,6 +118,7 @@ export interface GetOrSetOptions {
   lockTtl?: Duration;
 }
 
+/** How much of a key's history is read. */
 export interface HistoryOptions {
   /** States at the most. Default: 100. */
   limit?: number;
@@ -141,6 +150,7 @@ export type Change<V> = {
     }
 );
 
+/** Which changes are watched, and from where on. */
 export interface WatchOptions {
   /** Only keys with this prefix. */
   prefix?: string;
@@ -152,6 +162,7 @@ export interface WatchOptions {
   signal?: AbortSignal;
 }
 
+/** How a lease is taken. */
 export interface LeaseOptions {
   /** How long the lease is held, unless it is renewed. */
   ttl: Duration;
@@ -161,18 +172,21 @@ export interface LeaseOptions {
   signal?: AbortSignal;
 }
 
+/** How lines are imported. */
 export interface ImportOptions {
   /** Replace entries that are there already; where false, they are skipped. Default: true. */
   overwrite?: boolean;
   onProgress?: (progress: ImportResult) => void;
 }
 
+/** How many lines were imported. */
 export interface ImportResult {
   imported: number;
   /** Lines whose time was up, or whose key was there already. */
   skipped: number;
 }
 
+/** How entries are copied to another store. */
 export interface CopyOptions {
   /** Entries that are copied at a time. Default: 500. */
   batchSize?: number;
@@ -182,6 +196,7 @@ export interface CopyOptions {
   onProgress?: (progress: { copied: number; total: number }) => void;
 }
 
+/** How many entries were copied. */
 export interface CopyResult {
   copied: number;
   /** Entries whose time was up, or whose key the target had already. */

@@ -287,10 +287,12 @@ describe('the log of a PostgreSQL store', () => {
 
   it('tells a reader that fell behind', async () => {
     const tableName = `log_${++tables}`;
-    const adapter = open({ tableName, changes: { retention: 200 } });
+    // Longer than it takes to read all of them, also on a machine that is busy.
+    const changes = { retention: '5s' } as const;
+    const adapter = open({ tableName, changes });
     const reader = open({
       tableName,
-      changes: { retention: 200 },
+      changes,
       connectionString: database.url,
       client: undefined,
     });
@@ -299,7 +301,7 @@ describe('the log of a PostgreSQL store', () => {
     await adapter.setMany(Array.from({ length: 6000 }, (_, i) => ({ key: `key ${i}`, value: i })));
     await adapter.set('end', 1);
     for (let last = ''; last !== 'end';) last = (await fast.read()).at(-1)!.key;
-    await eventually(async () => (await count(`${tableName}_changes`)) === 0);
+    await eventually(async () => (await count(`${tableName}_changes`)) === 0, { timeoutMs: 20_000 });
     await expect(feed.read()).rejects.toMatchObject({ code: 'REVISION_TRIMMED' });
   });
 

@@ -3,6 +3,7 @@ import type { KeyValueStore } from '../key-value-store.js';
 import type { TimeToLive } from '../kv.types.js';
 import { fromKeyv, toKeyv } from './keyv-envelope.js';
 
+/** Options of the storage adapter for Keyv. */
 export interface KeyvNestboxOptions {
   /** Close the store when Keyv is disconnected. Default: false, since others may use it. */
   closeOnDisconnect?: boolean;

@@ -1,5 +1,5 @@
 import { runInRootScope } from '@nestbox/core';
-import { Migrations, quoteIdentifier, type Postgres } from '@nestbox/postgres';
+import { Migrations, quoteIdentifier, type Postgres, type TransactionalQueryable } from '@nestbox/postgres';
 import { KvTable } from './kv-table.js';
 
 export interface KvSchemaOptions {
@@ -10,6 +10,8 @@ export interface KvSchemaOptions {
 }
 
 const LIB = 'kv';
+const DEFAULT_SCHEMA = 'public';
+const DEFAULT_TABLE = 'kv_store';
 /** The advisory lock of those who create the index: the letters of "kvindex". */
 const INDEX_LOCK = 0x6b_76_69_6e_64_65_78n;
 
@@ -87,12 +89,19 @@ export class KvSchema {
 }
 
 /** The migrations of a store, as the adapter and the command line run them. */
-export function migrationsOf(postgres: Postgres, { schema, table, target }: KvTable): Migrations {
+export function migrationsOf(
+  postgres: TransactionalQueryable,
+  { schema, table, target }: KvTable,
+): Migrations {
   return new Migrations(postgres, {
     lib: LIB,
     target,
     directory: new URL('../../sql/', import.meta.url),
     parameters: { schema, table },
+    flags: {
+      ...(schema === DEFAULT_SCHEMA ? {} : { schema }),
+      ...(table === DEFAULT_TABLE ? {} : { table }),
+    },
   });
 }
 
@@ -104,8 +113,8 @@ export function migrationsOf(postgres: Postgres, { schema, table, target }: KvTa
  * @throws InvalidArgumentError
  */
 export function kvMigrations(
-  postgres: Postgres,
-  { schema = 'public', tableName = 'kv_store' }: { schema?: string; tableName?: string } = {},
+  postgres: TransactionalQueryable,
+  { schema = DEFAULT_SCHEMA, tableName = DEFAULT_TABLE }: { schema?: string; tableName?: string } = {},
 ): Migrations {
   return migrationsOf(postgres, new KvTable(schema, tableName));
 }

@@ -1,5 +1,5 @@
 import { backoffMs, compareUtf8 } from '@nestbox/core';
-import type { Postgres } from '@nestbox/postgres';
+import { isTransactionConflict, type Postgres } from '@nestbox/postgres';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EncodedEntry, EncodedOperation } from '../adapter-support.js';
 import type { CommitResult } from '../kv.adapter.js';
@@ -179,8 +179,8 @@ export class KvWriter {
       try {
         return await fn();
       } catch (error) {
-        const lost = ['40001', '40P01'].includes(String((error as { code?: unknown } | null)?.code));
-        if (!lost || attempt > MAX_RETRIES || this.postgres.currentTransaction !== undefined) throw error;
+        const isLost = isTransactionConflict(error);
+        if (!isLost || attempt > MAX_RETRIES || this.postgres.currentTransaction !== undefined) throw error;
         await sleep(backoffMs(attempt, { baseMs: 1, maxMs: 100 }));
       }
     }

@@ -18,6 +18,7 @@ export type PostgresConnection =
   /** A postgres.js client, or a `Postgres` of @nestbox/postgres. It is shared: never closed by the adapter. */
   | { client: Sql | Postgres };
 
+/** The table that a store has in PostgreSQL. */
 export interface PostgresStoreOptions {
   /** At most 50 bytes; at most 35 where `backup` is used. Default: `kv_store`. */
   tableName?: string;
@@ -40,6 +41,7 @@ export interface PostgresStoreOptions {
   maxHistory?: number;
 }
 
+/** Options of a store on PostgreSQL: the connection, and the table. */
 export type PostgresAdapterOptions = PostgresConnection & PostgresStoreOptions;
 
 /** The options with their defaults, in ms. */

@@ -16,6 +16,7 @@ export interface RedisChangesOptions {
   pollInterval?: Duration;
 }
 
+/** How a store lays its entries out in Redis. */
 export interface RedisAdapterOptions {
   /**
    * On a cluster: over how many hash tags the entries are spread. It is fixed when the store is first used. More of
