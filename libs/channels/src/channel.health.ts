@@ -6,6 +6,7 @@ import type { HealthIndicatorResult } from '@nestjs/terminus';
 import type { ChannelService } from './channel.service.js';
 import { getChannelsToken } from './channel.tokens.js';
 
+/** Of one check of the channels. */
 export interface ChannelHealthOptions {
   /** The name given to `ChannelModule.forRoot`, for a named service. */
   name?: string;

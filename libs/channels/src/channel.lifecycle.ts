@@ -21,6 +21,7 @@ export class ChannelLifecycle
   constructor(
     private readonly channels: ChannelService,
     { startTimeout = '10s' }: ChannelModuleOptions,
+    private readonly release: () => Promise<void>,
   ) {
     this.startMs = startTimeout === false ? undefined : parseDuration(startTimeout, 'startTimeout');
   }
@@ -43,7 +44,11 @@ export class ChannelLifecycle
 
   async onApplicationShutdown(): Promise<void> {
     this.stopping.abort();
-    await this.channels.close();
+    try {
+      await this.channels.close();
+    } finally {
+      await this.release();
+    }
   }
 
   private async start(): Promise<void> {

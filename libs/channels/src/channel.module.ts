@@ -1,3 +1,4 @@
+import { holdConnections } from '@nestbox/nest';
 import { getPostgresToken, type Postgres } from '@nestbox/postgres';
 import { getRedisToken, type Redis } from '@nestbox/redis';
 import { ConfigurableModuleBuilder, Module, type DynamicModule, type Provider } from '@nestjs/common';
@@ -61,9 +62,12 @@ function withChannels(
     },
     {
       provide: ChannelLifecycle,
-      useFactory: (channels: ChannelService, options: ChannelModuleOptions) =>
-        new ChannelLifecycle(channels, options),
-      inject: [token, MODULE_OPTIONS_TOKEN],
+      useFactory: (channels: ChannelService, options: ChannelModuleOptions, moduleRef: ModuleRef) => {
+        const used = options.connection ?? connection;
+        const tokens = [getPostgresToken(used), getRedisToken(used)];
+        return new ChannelLifecycle(channels, options, holdConnections(moduleRef, tokens));
+      },
+      inject: [token, MODULE_OPTIONS_TOKEN, ModuleRef],
     },
     ChannelHealthIndicator,
   ];

@@ -53,5 +53,6 @@ export interface ChannelStoreOptions extends ChannelBaseOptions {
   closeStore?: boolean;
 }
 
+/** Options of `ChannelModule.forRoot`: the backend, and what it needs. */
 export type ChannelModuleOptions =
   ChannelPostgresOptions | ChannelRedisOptions | ChannelMemoryOptions | ChannelStoreOptions;

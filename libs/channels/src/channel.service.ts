@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import {
   ClosedError,
   InvalidArgumentError,
-  KeyedMutex,
   Lifecycle,
   assertJson,
   assertName,
@@ -13,8 +12,9 @@ import {
   type JsonValue,
 } from '@nestbox/core';
 import { Logger } from '@nestjs/common';
-import type { Backplane } from './backplane/backplane.js';
+import type { AmbientTransactions, Backplane } from './backplane/backplane.js';
 import type {
+  Asked,
   ChannelFigures,
   ChannelServiceOptions,
   OpenChannel,
@@ -24,14 +24,18 @@ import type {
 import type { ChannelStore } from './channel.store.js';
 import type { Frame } from './channel.transport.js';
 import { keepAlive } from './service/keep-alive.js';
+import { enter } from './service/enter.js';
 import { frameOf } from './service/frame-of.js';
 import { Listeners } from './service/listeners.js';
 import { LocalChannel, type ChannelOwner } from './service/local-channel.js';
 import { NodeBus, type NodeOrder } from './service/node-bus.js';
 import { NodeLease } from './service/node-lease.js';
 import { Orders, type RelayHandler } from './service/orders.js';
+import { Questions } from './service/questions.js';
 import { Removals } from './service/removals.js';
 import { Routes } from './service/routes.js';
+import { Takeovers } from './service/takeovers.js';
+import { assertMaxPayload } from './support/arguments.js';
 
 const DEFAULT_MAX_PAYLOAD = 1024 * 1024;
 
@@ -52,18 +56,14 @@ export class ChannelService<
 
   private readonly logger = new Logger('Channels');
   private readonly local = new Map<string, LocalChannel<Opening, Session>>();
-  /** Openings of one id, one after the other. */
-  private readonly turns = new KeyedMutex();
-  private readonly closedListeners = new Listeners<[string]>('closed channels', this.logger);
+  private readonly closedListeners = new Listeners<[string, boolean]>('closed channels', this.logger);
   private readonly removedListeners = new Listeners<[readonly string[]]>('removed channels', this.logger);
   private readonly recoveredListeners = new Listeners<[]>('a recovered link', this.logger);
-  private readonly orders = new Orders(
-    this.local,
-    (channelId) => void this.closedListeners.call(channelId),
-    this.logger,
-  );
+  private readonly takeovers: Takeovers;
+  private readonly orders: Orders<Opening, Session>;
   private readonly bus: NodeBus;
   private readonly routes: Routes;
+  private readonly questions: Questions;
   private readonly lease: NodeLease;
   private readonly removals: Removals;
   private readonly lifecycle: Lifecycle;
@@ -76,32 +76,27 @@ export class ChannelService<
   /** @throws InvalidArgumentError */
   constructor(private readonly options: ChannelServiceOptions) {
     const { store, backplane, lease = '15s', maxPayload = DEFAULT_MAX_PAYLOAD } = options;
-    if (!Number.isSafeInteger(maxPayload) || maxPayload < 1) {
-      throw new InvalidArgumentError('maxPayload', 'must be a whole number of bytes of at least 1.');
-    }
-    const { nodeId, logger } = this;
+    assertMaxPayload(maxPayload);
+    const { nodeId, logger, local } = this;
     this.store = store;
     this.backplane = backplane;
     this.maxPayload = maxPayload;
     this.removals = new Removals(store, nodeId, logger);
-    this.bus = new NodeBus(
-      backplane,
-      nodeId,
-      logger,
-      (order, body) => this.orders.obey(order, body),
-      () => void this.recoveredListeners.call(),
-    );
-    this.routes = new Routes({
-      store,
-      nodeId,
-      bus: this.bus,
-      isLocal: (channelId) => this.local.has(channelId),
-      transactions: options.transactions,
-    });
+    const orders = new Orders(local, (channelId) => void this.takeovers.check(channelId), logger);
+    this.orders = orders;
+    const onRecovered = (): void => void this.recoveredListeners.call();
+    this.bus = new NodeBus({ backplane, nodeId, logger, orders, onRecovered });
+    const { bus, closedListeners } = this;
+    this.takeovers = new Takeovers({ store, nodeId, local, bus, closedListeners, logger });
+    this.onRecovered(() => void this.takeovers.checkAll());
+    const transactions = [options.transactions, backplane.transactions];
+    const leaseMs = parseDuration(lease, 'lease');
+    this.routes = new Routes({ store, nodeId, bus, orders, transactions });
+    this.questions = new Questions({ store, bus, orders, routes: this.routes, limitMs: leaseMs });
     this.lease = new NodeLease({
       store,
       nodeId,
-      leaseMs: parseDuration(lease, 'lease'),
+      leaseMs,
       logger,
       onLost: () => this.lose(),
       onReaped: (channelIds) => this.removedListeners.call(channelIds),
@@ -123,6 +118,11 @@ export class ChannelService<
   /** How many channels this instance holds. */
   get localCount(): number {
     return this.local.size;
+  }
+
+  /** The caller's, for whose commit what is sent waits. */
+  get currentTransaction(): AmbientTransactions['currentTransaction'] {
+    return this.routes.currentTransaction;
   }
 
   get figures(): ChannelFigures {
@@ -165,7 +165,7 @@ export class ChannelService<
    * @throws InvalidArgumentError; ChannelOperationError; ClosedError while the application shuts down
    */
   async open(given: OpenChannel<Opening, Session>): Promise<LocalChannel<Opening, Session>> {
-    const { channelId = randomUUID(), channelName, openingData = {} as Opening, session, transport } = given;
+    const { channelId = randomUUID(), channelName, openingData = {} as Opening, transport } = given;
     assertName(channelId, 'channelId');
     if (typeof transport?.send !== 'function' || typeof transport.close !== 'function') {
       throw new InvalidArgumentError('transport', 'must have the methods send and close.');
@@ -173,16 +173,17 @@ export class ChannelService<
     if (this.isDraining) throw new ClosedError('ChannelService');
     // Its life is not that of the caller's transaction.
     return runInRootScope(() =>
-      this.turns.run(channelId, async () => {
+      this.takeovers.inTurn(channelId, async () => {
         await this.lifecycle.ready();
-        const isKnown = given.channelId !== undefined;
-        const before = isKnown ? await this.replace(channelId) : null;
         await this.removals.settled(channelId);
-        const { nodeId, store, losses } = this;
-        await store.addChannel({ channelId, channelName, openingData, nodeId });
-        if (session !== undefined) await store.setUserSession(channelId, session);
-        const current = session === undefined ? before : session;
-        const channel = new LocalChannel(channelId, channelName, openingData, current, transport, this.owner);
+        const { losses } = this;
+        const session = await enter(this, this.takeovers, channelId, given).catch((error: unknown) => {
+          // An older connection goes on.
+          if (!this.local.has(channelId)) this.removals.add(channelId);
+          throw error;
+        });
+        this.takeovers.end(channelId);
+        const channel = new LocalChannel(channelId, channelName, openingData, session, transport, this.owner);
         this.local.set(channelId, channel);
         // Drained meanwhile: it must not be the one that stays.
         if (this.isDraining) channel.close(1001, 'going away');
@@ -231,17 +232,7 @@ export class ChannelService<
     assertName(userId, 'userId');
     const frame = frameOf(`user "${userId}"`, data, binary, this.maxPayload);
     await this.lifecycle.ready();
-    const { here, elsewhere } = await this.routes.ofUser(userId);
-    let count = here.length;
-    await this.routes.afterCommit(async () => {
-      count = here.filter((id) => this.deliver(id, frame)).length;
-      const posts = Array.from(elsewhere, ([nodeId, ids]) =>
-        this.bus.post(nodeId, { do: 'send', ids, binary }, frame.data),
-      );
-      await Promise.all(posts);
-    });
-    for (const ids of elsewhere.values()) count += ids.length;
-    return count;
+    return this.routes.reachUser(userId, (id) => this.deliver(id, frame), binary, frame.data);
   }
 
   /** @throws ChannelNotFoundError; InvalidArgumentError; ChannelOperationError */
@@ -253,7 +244,8 @@ export class ChannelService<
   }
 
   /**
-   * Ends a connection wherever it is, and removes its channel; one that nobody holds is removed, too.
+   * Ends a connection wherever it is; one that nobody holds is removed. Else the instance that holds it removes its
+   * channel once the connection has closed, so that it may still be found for a moment after this has resolved.
    *
    * @param options.code of RFC 6455. Default: 1000
    */
@@ -263,9 +255,10 @@ export class ChannelService<
   ): Promise<Whereabouts> {
     assertName(channelId, 'channelId');
     await this.lifecycle.ready();
-    const order: NodeOrder = { do: 'close', ids: [channelId], code, reason };
-    const where = await this.routes.reach(channelId, () => this.orders.carryOut(channelId, order), order);
-    if (where === 'gone') await this.store.removeChannels([channelId]);
+    const where = await this.order(channelId, { do: 'close', ids: [channelId], code, reason });
+    // What has an owner is on its way in or out there.
+    const isNobodys = where === 'gone' && (await this.store.locate([channelId])).get(channelId) === null;
+    if (isNobodys) await this.store.removeChannels([channelId]);
     return where;
   }
 
@@ -279,17 +272,31 @@ export class ChannelService<
     assertName(channelId, 'channelId');
     assertJson(payload, 'payload');
     await this.lifecycle.ready();
-    const order: NodeOrder = { do: 'relay', ids: [channelId], kind, payload };
-    return this.routes.reach(channelId, () => this.orders.carryOut(channelId, order), order);
+    return this.order(channelId, { do: 'relay', ids: [channelId], kind, payload });
   }
 
-  /** @throws InvalidArgumentError when there is a handler of that kind already */
+  /**
+   * Asks the instance that holds a channel, if that is another one: its handler of that kind gives the answer. It is
+   * asked again while it is silent, and may handle that more than once.
+   *
+   * @returns `gone` also when the lease of that instance has ended
+   * @throws UnsupportedOperationError inside an ambient transaction; ChannelOperationError; BackplaneError when the
+   *   handler failed, or gave no answer for as long as a lease; ClosedError; the reason of the signal
+   */
+  async ask(channelId: string, kind: string, payload: JsonValue, signal?: AbortSignal): Promise<Asked> {
+    assertName(channelId, 'channelId');
+    assertJson(payload, 'payload');
+    await this.lifecycle.ready();
+    return this.questions.ask({ channelId, kind, payload }, signal);
+  }
+
+  /** Of a relay, or of a question. @throws InvalidArgumentError when there is a handler of that kind already */
   onRelay(kind: string, handler: RelayHandler): Disposable {
     return this.orders.onRelay(kind, handler);
   }
 
-  /** Called when a channel of this instance has ended. */
-  onClosed(listener: (channelId: string) => void): Disposable {
+  /** Called when a channel of this instance has ended, or goes on with a newer connection, here or elsewhere. */
+  onClosed(listener: (channelId: string, isReplaced: boolean) => void): Disposable {
     return this.closedListeners.add(listener);
   }
 
@@ -312,6 +319,8 @@ export class ChannelService<
 
   private async shut(): Promise<void> {
     clearInterval(this.touching);
+    this.takeovers.close();
+    this.questions.close();
     await this.drain();
     await this.lease.close();
     if (this.options.closeStore === false) return;
@@ -319,24 +328,15 @@ export class ChannelService<
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
-  /** Ends the connection that a channel has had so far, wherever it is. @returns the session that it has */
-  private async replace(channelId: string): Promise<Session | null> {
-    const order: NodeOrder = { do: 'replace', ids: [channelId] };
-    if (this.local.has(channelId)) {
-      this.orders.carryOut(channelId, order);
-    } else {
-      const owner = await this.routes.ownerOf(channelId);
-      if (owner !== undefined) await this.bus.post(owner, order);
-    }
-    const found = (await this.store.getChannels([channelId])).get(channelId);
-    return (found?.session ?? null) as Session | null;
+  private order(channelId: string, order: NodeOrder): Promise<Whereabouts> {
+    return this.routes.reach(channelId, () => this.orders.carryOut(channelId, order), order);
   }
 
   private ended(channel: LocalChannel<JsonObject, Session>): void {
     if (this.local.get(channel.id) !== channel) return;
     this.local.delete(channel.id);
     this.removals.add(channel.id);
-    void this.closedListeners.call(channel.id);
+    void this.closedListeners.call(channel.id, false);
   }
 
   /** Others have removed what this instance held, so whoever is connected has to come back. */

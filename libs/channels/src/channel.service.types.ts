@@ -1,4 +1,4 @@
-import type { Duration, JsonObject } from '@nestbox/core';
+import type { Duration, JsonObject, JsonValue } from '@nestbox/core';
 import type { AmbientTransactions, Backplane, BackplaneState } from './backplane/backplane.js';
 import type { ChannelStore } from './channel.store.js';
 import type { ChannelTransport } from './channel.transport.js';
@@ -12,7 +12,7 @@ export interface ChannelServiceOptions {
   lease?: Duration;
   /** The most bytes of a message. Default: 1 MiB. */
   maxPayload?: number;
-  /** A database whose ambient transactions sends wait for. Default: none. */
+  /** A database whose ambient transactions sends wait for. Default: the one that the backplane is in. */
   transactions?: AmbientTransactions;
   /** Whether `close` closes the store and the backplane. Default: true. */
   closeStore?: boolean;
@@ -30,6 +30,7 @@ export interface OpenChannel<Opening extends JsonObject, Session extends JsonObj
   transport: ChannelTransport;
 }
 
+/** How something is sent to a channel. */
 export interface SendOptions {
   /** Send bytes: the data is a Uint8Array then. Default: false. */
   binary?: boolean;
@@ -37,6 +38,12 @@ export interface SendOptions {
 
 /** Where a channel was: on this instance, on another one, or nowhere. */
 export type Whereabouts = 'local' | 'remote' | 'gone';
+
+/** What became of a question about a channel; only another instance is asked. */
+export type Asked =
+  | { where: 'local' | 'gone' }
+  /** What the handler there gave; `null` where it gave nothing. */
+  | { where: 'remote'; answer: JsonValue };
 
 /** How a service is, for health reports. */
 export interface ChannelFigures {

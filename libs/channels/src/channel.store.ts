@@ -15,6 +15,12 @@ export interface NewChannel<Opening extends JsonObject = JsonObject> {
   nodeId?: string;
 }
 
+/** Which channels are removed. */
+export interface RemoveChannelsOptions {
+  /** Only those that this instance holds: what another one has taken over stays. Default: all. */
+  nodeId?: string;
+}
+
 /** A channel, and as whom it is connected. */
 export interface ChannelAndSession<
   Opening extends JsonObject = JsonObject,
@@ -37,6 +43,7 @@ export interface ChannelSummary {
   lastInteraction: Date;
 }
 
+/** Which channels are listed, and how many at a time. */
 export interface ListChannelsOptions {
   /** Only channels of this name. */
   name?: string;
@@ -46,6 +53,7 @@ export interface ListChannelsOptions {
   limit?: number;
 }
 
+/** A part of all channels. */
 export interface ChannelPage {
   channels: ChannelSummary[];
   /** Absent on the last page. */
@@ -91,11 +99,14 @@ export abstract class ChannelStore<
   /**
    * Adds a channel; other instances find it as soon as this resolves. The same id again replaces the name, the opening
    * data and the owner, and keeps the session and the subscriptions.
+   *
+   * @returns the instance that has held it until now; undefined when none has. Of several calls at once for one id, each is
+   *   told of another one
    */
-  abstract addChannel(channel: NewChannel<Opening>): Promise<void>;
+  abstract addChannel(channel: NewChannel<Opening>): Promise<string | undefined>;
 
   /** Removes channels with their subscriptions. Unknown ids are no error. */
-  abstract removeChannels(channelIds: readonly string[]): Promise<void>;
+  abstract removeChannels(channelIds: readonly string[], options?: RemoveChannelsOptions): Promise<void>;
 
   /** @throws ChannelNotFoundError */
   abstract setUserSession(channelId: string, session: Session | null): Promise<void>;

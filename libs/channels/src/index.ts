@@ -33,6 +33,7 @@ export type {
 } from './channel.options.js';
 export { ChannelService } from './channel.service.js';
 export type {
+  Asked,
   ChannelFigures,
   ChannelServiceOptions,
   OpenChannel,
@@ -46,6 +47,7 @@ export {
   type ChannelPage,
   type ChannelSummary,
   type ListChannelsOptions,
+  type RemoveChannelsOptions,
   type NewChannel,
   type ReapedNode,
 } from './channel.store.js';

@@ -86,9 +86,10 @@ describe('The lease of an instance', () => {
     const held = await open();
     const add = store.addChannel.bind(store);
     store.addChannel = async (channel) => {
-      await add(channel);
+      const owner = await add(channel);
       await store.releaseNode(service.nodeId);
       await eventually(() => held.closedWith !== undefined);
+      return owner;
     };
     const late = await open();
     expect(held.closedWith).toEqual({ code: 1012, reason: 'lease lost' });

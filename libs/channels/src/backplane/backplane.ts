@@ -42,8 +42,10 @@ export interface HistoryPage {
   head: Position;
 }
 
+/** How well a backplane reaches the other instances. */
 export type BackplaneStatus = 'idle' | 'up' | 'degraded' | 'down';
 
+/** The status of a backplane, and since when it is so. */
 export interface BackplaneState {
   /** `degraded`: messages come late. `down`: they do not come at all for now. `idle`: not opened. */
   status: BackplaneStatus;
@@ -101,6 +103,14 @@ export abstract class Backplane {
    * `leave`. Undefined where there is nothing to wait for.
    */
   abstract join(topic: string): Promise<void> | undefined;
+
+  /**
+   * Waits for what {@link join} gave. Undefined where the caller's transaction must not wait: then the wait is after its
+   * commit, and belongs to it.
+   */
+  afterJoin(joining: Promise<void>): Promise<void> | undefined {
+    return joining;
+  }
 
   abstract leave(topic: string): void;
 

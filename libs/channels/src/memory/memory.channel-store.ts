@@ -15,6 +15,7 @@ import {
   type ListChannelsOptions,
   type NewChannel,
   type ReapedNode,
+  type RemoveChannelsOptions,
 } from '../channel.store.js';
 import {
   assertLease,
@@ -23,9 +24,11 @@ import {
   cursorOf,
   distinctIds,
   encodeObject,
+  ownerOf,
   userOf,
 } from '../support/arguments.js';
 
+/** Options of channels in memory. */
 export interface MemoryChannelStoreOptions {
   /** The property of a session that says whose it is: a string or a number. Default: `'userId'`. */
   userKey?: string;
@@ -86,7 +89,7 @@ export class MemoryChannelStore<
     return { [Symbol.dispose]: () => void this.listeners.delete(listener) };
   }
 
-  async addChannel(channel: NewChannel<Opening>): Promise<void> {
+  async addChannel(channel: NewChannel<Opening>): Promise<string | undefined> {
     const { channelId, channelName, openingData, nodeId = null } = checkChannel(channel);
     this.assertOpen();
     const known = this.channels.get(channelId);
@@ -100,12 +103,14 @@ export class MemoryChannelStore<
       createdAt: known?.createdAt ?? now,
       lastInteraction: now,
     });
+    return known?.nodeId ?? undefined;
   }
 
-  async removeChannels(channelIds: readonly string[]): Promise<void> {
+  async removeChannels(channelIds: readonly string[], options: RemoveChannelsOptions = {}): Promise<void> {
     const ids = distinctIds(channelIds);
+    const nodeId = ownerOf(options);
     this.assertOpen();
-    this.remove(ids);
+    this.remove(nodeId === undefined ? ids : ids.filter((id) => this.channels.get(id)?.nodeId === nodeId));
   }
 
   async setUserSession(channelId: string, session: Session | null): Promise<void> {

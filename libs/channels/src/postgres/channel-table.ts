@@ -38,16 +38,19 @@ export class ChannelTable {
     this.nodes = `${this.schema}.lambda_channel_nodes`;
   }
 
-  async add(channels: readonly ChannelToAdd[]): Promise<void> {
+  /** @returns who has held those that were there already */
+  async add(channels: readonly ChannelToAdd[]): Promise<Map<string, string | null>> {
     // The JSON that is there already is put together, not encoded again.
     const json = channels.map(
       ({ id, name, opening, node }) =>
         `{"id":${JSON.stringify(id)},"name":${JSON.stringify(name)},"opening":${opening}` +
         `${node === undefined ? '' : `,"node":${JSON.stringify(node)}`}}`,
     );
-    await this.postgres.query(`select ${this.schema}.lambda_add_channels($1::text::jsonb)`, [
-      `[${json.join()}]`,
-    ]);
+    const rows = await this.postgres.query(
+      `select known_id as id, owner from ${this.schema}.lambda_add_channels($1::text::jsonb)`,
+      [`[${json.join()}]`],
+    );
+    return new Map(rows.map((row) => [idOf(row), row['owner'] as string | null]));
   }
 
   /** @returns the ids that exist */
@@ -63,13 +66,11 @@ export class ChannelTable {
     return new Set(rows.map(idOf));
   }
 
-  /** @returns the ids that existed */
-  async remove(ids: readonly string[]): Promise<string[]> {
-    const rows = await this.postgres.query(
-      `select id from ${this.schema}.lambda_remove_channels($1::text[]) as id`,
-      [textArray(ids)],
-    );
-    return rows.map(idOf);
+  /** @param nodeId only those that this instance holds */
+  async remove(ids: readonly string[], nodeId?: string): Promise<void> {
+    const remove = `${this.schema}.lambda_remove_channels`;
+    if (nodeId === undefined) await this.postgres.query(`select ${remove}($1::text[])`, [textArray(ids)]);
+    else await this.postgres.query(`select ${remove}($1::text[], $2)`, [textArray(ids), nodeId]);
   }
 
   async touch(ids: readonly string[]): Promise<void> {

@@ -5,9 +5,17 @@ import type { ChannelTable, ChannelToAdd, SessionToSet } from './channel-table.j
 export type ChannelWrite =
   ({ do: 'add' } & ChannelToAdd) | ({ do: 'session' } & SessionToSet) | { do: 'remove'; id: string };
 
-/** Writes single channels, those of many callers at once. Resolves to whether there was such a channel. */
+/** What became of a write. */
+export interface Written {
+  /** Of a session: whether there is such a channel. */
+  isKnown: boolean;
+  /** Of an addition: the instance that has held the channel until now. */
+  owner: string | undefined;
+}
+
+/** Writes single channels, those of many callers at once. */
 export class ChannelWrites {
-  private readonly coalescer: Coalescer<ChannelWrite, boolean>;
+  private readonly coalescer: Coalescer<ChannelWrite, Written>;
 
   constructor(
     private readonly table: ChannelTable,
@@ -23,7 +31,7 @@ export class ChannelWrites {
     });
   }
 
-  run(write: ChannelWrite): Promise<boolean> {
+  run(write: ChannelWrite): Promise<Written> {
     return this.coalescer.run(write);
   }
 
@@ -32,7 +40,7 @@ export class ChannelWrites {
   }
 
   /** The ids are distinct, so the kinds may be written in any order; each may be written again. */
-  async write(writes: readonly ChannelWrite[]): Promise<boolean[]> {
+  async write(writes: readonly ChannelWrite[]): Promise<Written[]> {
     const added: ChannelToAdd[] = [];
     const sessions: SessionToSet[] = [];
     const removed: string[] = [];
@@ -41,9 +49,12 @@ export class ChannelWrites {
       else if (write.do === 'session') sessions.push(write);
       else removed.push(write.id);
     }
-    if (added.length > 0) await this.table.add(added);
+    const owners = added.length > 0 ? await this.table.add(added) : undefined;
     const known = sessions.length > 0 ? await this.table.setSessions(sessions) : undefined;
     if (removed.length > 0) await this.table.remove(removed);
-    return writes.map((write) => write.do !== 'session' || known!.has(write.id));
+    return writes.map(({ do: what, id }) => ({
+      isKnown: what !== 'session' || known!.has(id),
+      owner: owners?.get(id) ?? undefined,
+    }));
   }
 }

@@ -19,6 +19,7 @@ import {
   type ListChannelsOptions,
   type NewChannel,
   type ReapedNode,
+  type RemoveChannelsOptions,
 } from '../channel.store.js';
 import {
   assertLease,
@@ -27,13 +28,15 @@ import {
   cursorOf,
   distinctIds,
   encodeObject,
+  ownerOf,
   userOf,
 } from '../support/arguments.js';
 import { ChannelReads } from './channel-reads.js';
 import { channelMigrations } from './channel-schema.js';
 import { ChannelTable, type StoredChannel } from './channel-table.js';
-import { ChannelWrites, type ChannelWrite } from './channel-writes.js';
+import { ChannelWrites, type ChannelWrite, type Written } from './channel-writes.js';
 
+/** Options of channels on PostgreSQL. */
 export interface PgChannelStoreOptions {
   /** Whether to create and upgrade the tables; else they are checked. Default: true. */
   migrate?: boolean;
@@ -105,16 +108,19 @@ export class PgChannelStore<
     return this.run('ping PostgreSQL', () => this.postgres.ping());
   }
 
-  async addChannel(channel: NewChannel<Opening>): Promise<void> {
+  async addChannel(channel: NewChannel<Opening>): Promise<string | undefined> {
     const { channelId: id, channelName: name, openingData: opening, nodeId: node } = checkChannel(channel);
-    await this.run(`add channel "${id}"`, () => this.write({ do: 'add', id, name, opening, node }), id);
+    const write = { do: 'add', id, name, opening, node } as const;
+    const { owner } = await this.run(`add channel "${id}"`, () => this.write(write), id);
+    return owner;
   }
 
-  async removeChannels(channelIds: readonly string[]): Promise<void> {
+  async removeChannels(channelIds: readonly string[], options: RemoveChannelsOptions = {}): Promise<void> {
     const ids = distinctIds(channelIds);
+    const nodeId = ownerOf(options);
     await this.run(`remove ${ids.length} channels`, async () => {
-      if (ids.length === 1) await this.write({ do: 'remove', id: ids[0]! });
-      else await this.inBatches(ids, (some) => this.table.remove(some));
+      if (ids.length === 1 && nodeId === undefined) await this.write({ do: 'remove', id: ids[0]! });
+      else await this.inBatches(ids, (some) => this.table.remove(some, nodeId));
     });
   }
 
@@ -122,12 +128,12 @@ export class PgChannelStore<
     assertName(channelId, 'channelId');
     const json = session === null ? null : encodeObject(session, 'session');
     const user = session === null ? null : userOf(session, this.userKey);
-    const found = await this.run(
+    const { isKnown } = await this.run(
       `set the session of channel "${channelId}"`,
       () => this.write({ do: 'session', id: channelId, session: json, user }),
       channelId,
     );
-    if (!found) throw new ChannelNotFoundError(channelId);
+    if (!isKnown) throw new ChannelNotFoundError(channelId);
   }
 
   async getChannelAndSession(channelId: string): Promise<ChannelAndSession<Opening, Session>> {
@@ -232,7 +238,7 @@ export class PgChannelStore<
   }
 
   /** Goes with those of other callers; inside a transaction by itself. */
-  private async write(write: ChannelWrite): Promise<boolean> {
+  private async write(write: ChannelWrite): Promise<Written> {
     if (this.postgres.currentTransaction === undefined) return this.writes.run(write);
     const [found] = await this.writes.write([write]);
     return found!;

@@ -29,8 +29,10 @@ export interface ListedPage {
 
 /** What a store does with checked arguments, on one server or on a cluster. */
 export interface ChannelBackend {
-  add(channel: ChannelRecord): Promise<void>;
-  remove(channelIds: readonly string[]): Promise<void>;
+  /** @returns the owner until now */
+  add(channel: ChannelRecord): Promise<string | null>;
+  /** @param nodeId only those that belong to this instance */
+  remove(channelIds: readonly string[], nodeId?: string): Promise<void>;
   /** @param session JSON @returns false when there is no such channel */
   setSession(channelId: string, session: string | null, userId: string | null): Promise<boolean>;
   get(channelId: string): Promise<ChannelTexts | null>;

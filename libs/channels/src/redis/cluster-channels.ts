@@ -54,7 +54,7 @@ export class ClusterChannels extends ChannelNodes implements ChannelBackend {
     super(commands, keys, ttlMs);
   }
 
-  async add({ channelId, channelName, openingData, nodeId = '' }: ChannelRecord): Promise<void> {
+  async add({ channelId, channelName, openingData, nodeId = '' }: ChannelRecord): Promise<string | null> {
     const shard = this.keys.shardOf(channelId);
     await Promise.all([
       this.commands.run(PUT_INDEX_LUA, [this.keys.ids(shard)], channelId, this.ttlMs),
@@ -73,11 +73,12 @@ export class ClusterChannels extends ChannelNodes implements ChannelBackend {
       await this.commands.command('SREM', this.keys.node(before), channelId);
     }
     await this.subscriptions.keep(channelId);
+    return before;
   }
 
-  async remove(channelIds: readonly string[]): Promise<void> {
+  async remove(channelIds: readonly string[], nodeId?: string): Promise<void> {
     await inChunks(channelIds, AT_ONCE, async (channelId) => {
-      await this.removeOne(channelId);
+      await this.removeOne(channelId, nodeId === undefined ? {} : { nodeId });
     });
   }
 

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, assertName, parseDuration, type Duration } from '@nestbox/core';
 
+/** Options of channels on Redis. */
 export interface RedisChannelStoreOptions {
   /** The property of a session that says whose it is: a string or a number. Default: `'userId'`. */
   userKey?: string;

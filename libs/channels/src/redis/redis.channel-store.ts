@@ -18,6 +18,7 @@ import {
   type ListChannelsOptions,
   type NewChannel,
   type ReapedNode,
+  type RemoveChannelsOptions,
 } from '../channel.store.js';
 import {
   assertLease,
@@ -26,6 +27,7 @@ import {
   cursorOf,
   distinctIds,
   encodeObject,
+  ownerOf,
   userOf,
 } from '../support/arguments.js';
 import type { ChannelBackend, ChannelTexts } from './channel-backend.js';
@@ -96,15 +98,17 @@ export class RedisChannelStore<
     return this.run('ping Redis', () => this.commands.ping());
   }
 
-  async addChannel(channel: NewChannel<Opening>): Promise<void> {
+  async addChannel(channel: NewChannel<Opening>): Promise<string | undefined> {
     const record = checkChannel(channel);
     const { channelId } = record;
-    await this.run(`add channel "${channelId}"`, () => this.channels.add(record), channelId);
+    const owner = await this.run(`add channel "${channelId}"`, () => this.channels.add(record), channelId);
+    return owner ?? undefined;
   }
 
-  async removeChannels(channelIds: readonly string[]): Promise<void> {
+  async removeChannels(channelIds: readonly string[], options: RemoveChannelsOptions = {}): Promise<void> {
     const ids = distinctIds(channelIds);
-    await this.run(`remove ${countOf(ids)}`, () => this.channels.remove(ids));
+    const nodeId = ownerOf(options);
+    await this.run(`remove ${countOf(ids)}`, () => this.channels.remove(ids, nodeId));
   }
 
   async setUserSession(channelId: string, session: Session | null): Promise<void> {

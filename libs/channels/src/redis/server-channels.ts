@@ -50,12 +50,13 @@ export class ServerChannels extends ChannelNodes implements ChannelBackend {
     });
   }
 
-  async add({ channelId, channelName, openingData, nodeId = '' }: ChannelRecord): Promise<void> {
-    settled(await this.writes.run({ channelId, args: ['a', channelName, openingData, nodeId] }));
+  async add({ channelId, channelName, openingData, nodeId = '' }: ChannelRecord): Promise<string | null> {
+    const args = ['a', channelName, openingData, nodeId];
+    return settled(await this.writes.run({ channelId, args })) as string | null;
   }
 
-  async remove(channelIds: readonly string[]): Promise<void> {
-    await this.runAll('r', channelIds);
+  async remove(channelIds: readonly string[], nodeId = ''): Promise<void> {
+    await this.runAll(['r', nodeId], channelIds);
   }
 
   async setSession(channelId: string, session: string | null, userId: string | null): Promise<boolean> {
@@ -77,7 +78,7 @@ export class ServerChannels extends ChannelNodes implements ChannelBackend {
   }
 
   async touch(channelIds: readonly string[]): Promise<void> {
-    await this.runAll('t', channelIds);
+    await this.runAll(['t'], channelIds);
   }
 
   list(after: string | undefined, limit: number, name: string | undefined): Promise<ListedPage> {
@@ -141,14 +142,14 @@ export class ServerChannels extends ChannelNodes implements ChannelBackend {
   }
 
   /** In pieces, so that a long list neither blocks the server nor fills the queue. */
-  private async runAll(what: 't' | 'r', channelIds: readonly string[]): Promise<void> {
+  private async runAll(args: string[], channelIds: readonly string[]): Promise<void> {
     if (channelIds.length === 1) {
-      settled(await this.writes.run({ channelId: channelIds[0]!, args: [what] }));
+      settled(await this.writes.run({ channelId: channelIds[0]!, args }));
       return;
     }
     for (let i = 0; i < channelIds.length; i += CHUNK) {
       const chunk = channelIds.slice(i, i + CHUNK);
-      for (const result of await this.send(chunk.map((channelId) => ({ channelId, args: [what] })))) {
+      for (const result of await this.send(chunk.map((channelId) => ({ channelId, args })))) {
         settled(result);
       }
     }

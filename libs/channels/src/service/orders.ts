@@ -1,10 +1,14 @@
-import { InvalidArgumentError, messageOf, type JsonObject, type JsonValue } from '@nestbox/core';
+import { InvalidArgumentError, assertJson, messageOf, type JsonObject, type JsonValue } from '@nestbox/core';
 import type { Logger } from '@nestjs/common';
 import type { Frame } from '../channel.transport.js';
 import type { LocalChannel } from './local-channel.js';
-import type { NodeOrder } from './node-bus.js';
+import type { NodeAnswer, NodeOrder, NodeQuestion } from './node-bus.js';
 
-export type RelayHandler = (channelId: string, payload: JsonValue) => void | Promise<void>;
+/** What it gives is the answer to whoever asks, and of no interest to who only tells. */
+export type RelayHandler = (
+  channelId: string,
+  payload: JsonValue,
+) => JsonValue | void | Promise<JsonValue | void>;
 
 /** Carries out what this instance, or another one, wants done with channels that this one holds. */
 export class Orders<Opening extends JsonObject, Session extends JsonObject> {
@@ -12,7 +16,7 @@ export class Orders<Opening extends JsonObject, Session extends JsonObject> {
 
   constructor(
     private readonly local: Map<string, LocalChannel<Opening, Session>>,
-    private readonly onReplaced: (channelId: string) => void,
+    private readonly onTakenOver: (channelId: string) => void,
     private readonly logger: Logger,
   ) {}
 
@@ -23,11 +27,17 @@ export class Orders<Opening extends JsonObject, Session extends JsonObject> {
     return { [Symbol.dispose]: () => void this.relays.delete(kind) };
   }
 
+  /** Whether this instance holds a channel. */
+  holds(channelId: string): boolean {
+    return this.local.has(channelId);
+  }
+
   /** @param body what to send, for the order to send */
   obey(order: NodeOrder, body: Buffer): void {
     const frame: Frame | undefined = order.do === 'send' ? { data: body, binary: order.binary } : undefined;
     for (const id of order.ids) {
-      if (frame === undefined) this.carryOut(id, order);
+      if (order.do === 'replace') this.onTakenOver(id);
+      else if (frame === undefined) this.carryOut(id, order);
       else this.local.get(id)?.deliver(frame);
     }
   }
@@ -38,13 +48,21 @@ export class Orders<Opening extends JsonObject, Session extends JsonObject> {
     if (channel === undefined) return false;
     if (order.do === 'close') channel.close(order.code, order.reason);
     if (order.do === 'relay') void this.relay(channelId, order.kind, order.payload);
-    if (order.do === 'replace') {
-      // Taken out before it ends, so that the channel stays in the store.
-      this.local.delete(channelId);
-      channel.close(4000, 'replaced');
-      this.onReplaced(channelId);
-    }
     return true;
+  }
+
+  /** Has the handler of a question's kind answer it. Never rejects. */
+  async answer({ channelId, kind, payload }: NodeQuestion): Promise<NodeAnswer> {
+    if (!this.local.has(channelId)) return { isHere: false };
+    try {
+      const handler = this.relays.get(kind);
+      if (handler === undefined) throw new Error(`Nothing there answers questions of the kind "${kind}".`);
+      const value = (await handler(channelId, payload)) ?? null;
+      assertJson(value, 'answer');
+      return { isHere: true, value };
+    } catch (error) {
+      return { isHere: true, error: messageOf(error) };
+    }
   }
 
   private async relay(channelId: string, kind: string, payload: JsonValue): Promise<void> {

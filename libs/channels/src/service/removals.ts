@@ -44,7 +44,8 @@ export class Removals {
       for (const id of ids) this.pending.delete(id);
       this.flight = new Set(ids);
       try {
-        await this.removeOwn(ids);
+        // Those that have come back at another instance meanwhile are not ours any more.
+        await this.store.removeChannels(ids, { nodeId: this.nodeId });
         attempt = 1;
       } catch (error) {
         if (attempt === 1) this.logger.warn(`Channels could not be removed yet: ${messageOf(error)}`);
@@ -59,11 +60,5 @@ export class Removals {
       }
     }
     this.running = undefined;
-  }
-
-  /** Those that have come back at another instance meanwhile are not ours any more. */
-  private async removeOwn(ids: readonly string[]): Promise<void> {
-    const owners = await this.store.locate(ids);
-    await this.store.removeChannels(ids.filter((id) => owners.get(id) === this.nodeId));
   }
 }

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, assertName, encodeJson, textProblem } from '@nestbox/core';
-import type { ListChannelsOptions, NewChannel } from '../channel.store.js';
+import type { ListChannelsOptions, NewChannel, RemoveChannelsOptions } from '../channel.store.js';
 import type { ChannelRecord } from '../redis/channel-backend.js';
 
 const MAX_LIMIT = 1000;
@@ -25,6 +25,15 @@ export function distinctIds(channelIds: readonly string[]): string[] {
     distinct.add(channelId);
   });
   return [...distinct];
+}
+
+/** Whose channels are removed; undefined for everybody's. @throws InvalidArgumentError */
+export function ownerOf(options: RemoveChannelsOptions): string | undefined {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidArgumentError('options', 'must be an object such as { nodeId }.');
+  }
+  if (options.nodeId !== undefined) assertName(options.nodeId, 'nodeId');
+  return options.nodeId;
 }
 
 /** JSON of an object. @throws InvalidArgumentError */
@@ -82,4 +91,10 @@ function readCursor(cursor: unknown): string {
     throw new InvalidArgumentError('cursor', 'is not one that an earlier page gave.');
   }
   return after;
+}
+
+export function assertMaxPayload(maxPayload: number): void {
+  if (!Number.isSafeInteger(maxPayload) || maxPayload < 1) {
+    throw new InvalidArgumentError('maxPayload', 'must be a whole number of bytes of at least 1.');
+  }
 }

@@ -1,13 +1,19 @@
-import { Migrations, type Postgres } from '@nestbox/postgres';
+import { Migrations, type TransactionalQueryable } from '@nestbox/postgres';
 import { StreamNames } from './stream-names.js';
 
+const DEFAULT_SCHEMA = 'serverless';
+
 /** The migrations of a backplane's stream, as the backplane and the command line run them. */
-export function migrationsOf(postgres: Postgres, { schema, name, target }: StreamNames): Migrations {
+export function migrationsOf(
+  postgres: TransactionalQueryable,
+  { schema, name, target }: StreamNames,
+): Migrations {
   return new Migrations(postgres, {
     lib: 'backplane',
     target,
     directory: new URL('../../../sql/backplane/', import.meta.url),
     parameters: { schema, name },
+    flags: { ...(schema === DEFAULT_SCHEMA ? {} : { schema }), stream: name },
   });
 }
 
@@ -20,8 +26,8 @@ export function migrationsOf(postgres: Postgres, { schema, name, target }: Strea
  * @throws InvalidArgumentError
  */
 export function backplaneMigrations(
-  postgres: Postgres,
-  { schema = 'serverless', name = 'hub' }: { schema?: string; name?: string } = {},
+  postgres: TransactionalQueryable,
+  { schema = DEFAULT_SCHEMA, name = 'hub' }: { schema?: string; name?: string } = {},
 ): Migrations {
   return migrationsOf(postgres, new StreamNames(schema, name));
 }

@@ -27,6 +27,7 @@ import { PgStream, type Publication } from './pg-stream.js';
 import { PgTrimmer } from './pg-trimmer.js';
 import { StreamNames } from './stream-names.js';
 
+/** Where a backplane on PostgreSQL has its tables, and how it reads them. */
 export interface PgBackplaneOptions {
   /** Created when it does not exist. Default: `serverless`. */
   schema?: string;
@@ -141,6 +142,13 @@ export class PgBackplane extends Backplane {
     return this.reader?.settled();
   }
 
+  override afterJoin(joining: Promise<void>): Promise<void> | undefined {
+    // What is read at the moment may wait for the connection that the caller has.
+    if (!this.mustStayInside) return joining;
+    this.postgres.currentTransaction!.afterCommit(() => joining);
+    return undefined;
+  }
+
   leave(topic: string): void {
     this.joins.remove(topic);
   }
@@ -176,10 +184,10 @@ export class PgBackplane extends Backplane {
   ): Promise<HistoryPage | undefined> {
     const found = await this.read(topic, since?.offset, limit);
     if (found === undefined) return undefined;
-    const { head, gone, messages } = found;
+    const { head, gone, messages, isWhole } = found;
     if (since === undefined) return { messages, head, complete: true };
     if (since.epoch === head.epoch && since.offset <= head.offset) {
-      return { messages, head, complete: since.offset >= gone };
+      return { messages, head, complete: isWhole && since.offset >= gone };
     }
     // Another life of the history, which has nothing to do with that offset.
     const all = await this.read(topic, 0, limit);
@@ -200,24 +208,40 @@ export class PgBackplane extends Backplane {
     return this.stream.publish(this.nodeId, items, isRelaxed);
   }
 
-  private keep(topic: string, retention: Retention): Promise<void> {
+  /** Begins a history beside the caller's transaction. Where that cannot be, publishing begins it in there. */
+  private async keep(topic: string, retention: Retention): Promise<void> {
     const key = JSON.stringify([topic, retention.size, retention.ttlMs]);
     let keeping = this.kept.get(key);
     if (keeping === undefined) {
+      if (!this.hasFreeConnection()) return;
       keeping = runInRootScope(() => this.stream.keep(topic, retention));
       this.kept.set(key, keeping);
       keeping.catch(() => this.kept.delete(key));
       // It spares a statement; to forget all of them now and then costs little.
       if (this.kept.size > 10_000) this.kept.clear();
     }
-    return keeping;
+    await keeping;
+  }
+
+  /** Transactions that all waited for one more connection each would wait for ever. */
+  private hasFreeConnection(): boolean {
+    const figures = this.postgres.poolFigures;
+    // Of a client that was passed in, we do not know how many its owner uses.
+    return figures?.open !== undefined && figures.busy < figures.max;
   }
 
   private read(topic: string, since: number | undefined, limit: number) {
-    // Outside of a transaction, which might not see what was committed since it began.
-    return this.run(`read the history of topic "${topic}"`, () =>
-      runInRootScope(() => this.stream.history(topic, since, limit)),
-    );
+    return this.run(`read the history of topic "${topic}"`, async () => {
+      const read = () => this.stream.history(topic, since, limit);
+      // A transaction might not see what was committed since it began.
+      const isWhole = !this.mustStayInside;
+      const found = await (isWhole ? runInRootScope(read) : read());
+      return found && { ...found, isWhole };
+    });
+  }
+
+  private get mustStayInside(): boolean {
+    return this.postgres.currentTransaction !== undefined && !this.hasFreeConnection();
   }
 
   private async run<R>(operation: string, fn: () => Promise<R>): Promise<R> {

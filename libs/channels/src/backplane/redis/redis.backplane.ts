@@ -17,6 +17,7 @@ import { RedisPublisher } from './redis-publisher.js';
 import { RedisReceiver } from './redis-receiver.js';
 import { decodeBody, encodeBody } from './wire.js';
 
+/** What a backplane calls its keys in Redis, and how it publishes. */
 export interface RedisBackplaneOptions {
   /** Before the names of all that it has in Redis. Default: `pikku`. */
   prefix?: string;

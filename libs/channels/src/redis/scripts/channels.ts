@@ -47,9 +47,9 @@ local operations = {}
 
 function operations.a(channel, id, at)
   local name, opening, node = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local is_new = call('HSETNX', channel, 'createdAt', now) == 1
-  if not is_new then
-    local owner = call('HGET', channel, 'nodeId')
+  local owner = false
+  if call('HSETNX', channel, 'createdAt', now) == 0 then
+    owner = call('HGET', channel, 'nodeId')
     if owner and owner ~= node then
       call('SREM', before .. 'node:' .. owner, id)
       call('HDEL', channel, 'nodeId')
@@ -65,7 +65,7 @@ function operations.a(channel, id, at)
   end
   call('PEXPIRE', channel, ttl)
   added[id] = true
-  return is_new and 0 or 1
+  return owner
 end
 
 function operations.s(channel, id, at)
@@ -101,13 +101,15 @@ function operations.t(channel, id)
   return 1
 end
 
-function operations.r(channel, id)
+function operations.r(channel, id, at)
+  local owner = ARGV[at]
+  if owner ~= '' and call('HGET', channel, 'nodeId') ~= owner then return 0 end
   added[id] = nil
   kept = {}
   return remove(channel, before .. 'subs:' .. id, id) and 1 or 0
 end
 
-local takes = { a = 3, s = 2, t = 0, r = 0 }
+local takes = { a = 3, s = 2, t = 0, r = 1 }
 local at = 3
 local results = each(#KEYS - 2, function(i)
   local channel, what, first = KEYS[i + 2], ARGV[at], at + 1
