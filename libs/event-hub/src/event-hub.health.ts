@@ -6,6 +6,7 @@ import type { HealthIndicatorResult } from '@nestjs/terminus';
 import type { EventHubService } from './event-hub.service.js';
 import { getEventHubToken } from './event-hub.tokens.js';
 
+/** Of one check of the event hub. */
 export interface EventHubHealthOptions {
   /** The name given to `EventHubModule.forRoot`, for a named hub. */
   name?: string;

@@ -19,6 +19,7 @@ export class EventHubLifecycle implements OnModuleInit, BeforeApplicationShutdow
   constructor(
     private readonly hub: EventHubService,
     { startTimeout = '10s', drainTimeout = '10s' }: EventHubModuleOptions,
+    private readonly release: () => Promise<void>,
   ) {
     this.startMs = startTimeout === false ? undefined : parseDuration(startTimeout, 'startTimeout');
     this.drainMs = parseDuration(drainTimeout, 'drainTimeout');
@@ -39,7 +40,11 @@ export class EventHubLifecycle implements OnModuleInit, BeforeApplicationShutdow
 
   async onApplicationShutdown(): Promise<void> {
     this.stopping.abort();
-    await this.hub.close();
+    try {
+      await this.hub.close();
+    } finally {
+      await this.release();
+    }
   }
 
   private async start(): Promise<void> {

@@ -48,5 +48,6 @@ export interface EventHubStoreOptions extends EventHubBaseOptions {
   closeStore?: boolean;
 }
 
+/** Options of `EventHubModule.forRoot`: the backend, and what it needs. */
 export type EventHubModuleOptions =
   EventHubPostgresOptions | EventHubRedisOptions | EventHubMemoryOptions | EventHubStoreOptions;

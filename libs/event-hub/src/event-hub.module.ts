@@ -1,4 +1,5 @@
 import { getChannelsToken, type ChannelService } from '@nestbox/channels';
+import { holdConnections } from '@nestbox/nest';
 import { getPostgresToken, type Postgres } from '@nestbox/postgres';
 import { getRedisToken, type Redis } from '@nestbox/redis';
 import { ConfigurableModuleBuilder, Module, type DynamicModule, type Provider } from '@nestjs/common';
@@ -71,9 +72,12 @@ function withHub(
     },
     {
       provide: EventHubLifecycle,
-      useFactory: (hub: EventHubService, options: EventHubModuleOptions) =>
-        new EventHubLifecycle(hub, options),
-      inject: [token, MODULE_OPTIONS_TOKEN],
+      useFactory: (hub: EventHubService, options: EventHubModuleOptions, moduleRef: ModuleRef) => {
+        const used = options.connection ?? connection;
+        const tokens = [getPostgresToken(used), getRedisToken(used)];
+        return new EventHubLifecycle(hub, options, holdConnections(moduleRef, tokens));
+      },
+      inject: [token, MODULE_OPTIONS_TOKEN, ModuleRef],
     },
     {
       provide: OnTopicExplorer,

@@ -96,7 +96,17 @@ export class EventHubService<Topics extends object = Record<string, unknown>> {
       maxPayload,
       transactions,
     });
-    this.subscriptions = new Subscriptions({ name, backplane, members, store, channels, cascades, logger });
+    this.subscriptions = new Subscriptions({
+      name,
+      backplane,
+      members,
+      store,
+      channels,
+      cascades,
+      logger,
+      transactions: transactions ?? backplane.transactions,
+      ready: () => this.lifecycle.ready(),
+    });
     this.lifecycle = new Lifecycle(
       'The event hub',
       () => this.open(),
@@ -144,12 +154,17 @@ export class EventHubService<Topics extends object = Record<string, unknown>> {
   }
 
   /**
-   * Subscribes a channel, wherever it is. One that is subscribed already stays so, and gets nothing twice.
+   * Subscribes a channel, wherever it is: it gets all that anybody publishes once this has resolved. One that is
+   * subscribed already stays so, and gets nothing twice.
    *
    * With `since` a channel of this instance gets what it missed, in order, before anything newer. A channel of another
    * instance gets it as well, but this one cannot tell what: `recovered` is false then.
    *
-   * @throws ChannelNotFoundError; InvalidArgumentError; EventHubOperationError; BackplaneError
+   * Inside an ambient transaction a channel of another instance is subscribed after the commit, before the transaction
+   * resolves; `position` is absent then.
+   *
+   * @throws ChannelNotFoundError, also when the lease of the instance that holds it has ended; InvalidArgumentError;
+   *   EventHubOperationError; BackplaneError, also when that instance has not confirmed for as long as a lease; ClosedError
    */
   async subscribe<const Topic extends TopicOf<Topics>>(
     topic: Topic,

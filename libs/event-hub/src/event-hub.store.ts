@@ -1,3 +1,4 @@
+/** Which topics are listed, and how many at a time. */
 export interface ListTopicsOptions {
   /** Only topics that begin with it. */
   prefix?: string;
@@ -7,6 +8,7 @@ export interface ListTopicsOptions {
   limit?: number;
 }
 
+/** A part of all topics. */
 export interface TopicPage {
   topics: string[];
   /** Absent on the last page. */

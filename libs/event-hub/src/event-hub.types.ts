@@ -4,6 +4,7 @@ import type { HistoryOptions } from './event-hub.options.js';
 import type { DataOf, TopicOf } from './event-hub.store.js';
 import type { HubMessage, HubMessageContext } from './service/hub-message.js';
 
+/** How a message is published. */
 export interface PublishOptions {
   /** Ids of channels that shall not get it, on whichever instance they are, such as the one that it came from. */
   except?: string | readonly string[];
@@ -16,6 +17,7 @@ export interface PublishOptions {
   history?: boolean | HistoryOptions;
 }
 
+/** What became of a message that was published. */
 export interface PublishResult {
   /** Where the message stands in the topic's history, where it is kept. */
   offset?: number;
@@ -25,20 +27,26 @@ export interface PublishResult {
   local: number;
 }
 
+/** From where on a channel gets the messages of a topic. */
 export interface SubscribeOptions {
   /** The last message that the client has got. Default: it begins with what comes next. */
   since?: Position;
 }
 
+/** What a channel missed, and whether that is all. */
 export interface SubscribeResult<Data = unknown> {
   /** True when it is certain that `missed` holds all that was published since `since`. */
   recovered: boolean;
   /** What was sent to the channel before anything newer, oldest first. */
   missed: HubMessage<Data>[];
-  /** Where the topic's history stands; absent where it has none. */
+  /**
+   * Where the topic's history stands; absent where it has none, and inside a transaction for a channel of another
+   * instance.
+   */
   position?: Position;
 }
 
+/** Which messages of a topic's history are read. */
 export interface HistoryQuery {
   /** Only messages after it. Default: all that are kept. */
   since?: Position;
@@ -63,6 +71,7 @@ export type DataFor<Topics extends object, Pattern extends string> = Pattern ext
     ? DataOf<Topics, Pattern>
     : unknown;
 
+/** What is called with the messages of the topics that a pattern matches. */
 export type HubHandler<Topics extends object, Pattern extends string> = (
   data: DataFor<Topics, Pattern>,
   context: HubMessageContext,

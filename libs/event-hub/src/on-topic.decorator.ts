@@ -5,6 +5,7 @@ import { parseTopicPattern } from './service/topic-pattern.js';
 
 const ON_TOPIC = 'nestbox:on-topic';
 
+/** Options of `@OnTopic`. */
 export interface OnTopicOptions {
   /** The name of the hub, for a named one. */
   store?: string;

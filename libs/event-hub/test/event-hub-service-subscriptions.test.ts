@@ -116,13 +116,13 @@ describe('a channel of another instance', () => {
       missed: [],
       position: { epoch, offset: 2 },
     });
-    await eventually(() => expect(two.channels.data('a')).toEqual([2]));
+    expect(two.channels.data('a')).toEqual([2]);
     await one.hub.publish('t', 3);
     await eventually(() => expect(two.channels.data('a')).toEqual([2, 3]));
     expect(await one.hub.unsubscribe('t', 'a')).toBe(true);
     await eventually(() => expect(two.hub.figures.members).toBe(0));
     await one.hub.subscribe('t', 'a');
-    await eventually(() => expect(two.hub.figures.members).toBe(1));
+    expect(two.hub.figures.members).toBe(1);
     await one.hub.unsubscribeAll('a');
     await eventually(() => expect(two.hub.figures.members).toBe(0));
   });
@@ -133,7 +133,8 @@ describe('a channel of another instance', () => {
     const two = await hubs.add({ resyncInterval: 20 });
     two.channels.open('a');
     one.channels.relayFailure = new Error('lost');
-    await one.hub.subscribe('t', 'a');
+    const subscribing = one.hub.subscribe('t', 'a');
+    await expect(subscribing).rejects.toMatchObject({ code: 'BACKPLANE_FAILED', cause: new Error('lost') });
     await eventually(() => expect(two.hub.figures.members).toBe(1));
     await one.hub.publish('t', 1);
     await eventually(() => expect(two.channels.data('a')).toEqual([1]));
@@ -146,9 +147,80 @@ describe('a channel of another instance', () => {
     const two = await hubs.add();
     two.channels.open('a');
     one.channels.losesRelays = true;
-    await one.hub.subscribe('t', 'a');
+    const subscribing = one.hub.subscribe('t', 'a');
+    await eventually(async () => expect(await hubs.store.getTopicsForChannel('a')).toEqual(['t']));
     two.backplane.receiver!.onRecovered();
     await eventually(() => expect(two.hub.figures.members).toBe(1));
+    // Nobody waits for an answer longer than the hub is there.
+    const ended = subscribing.catch((error: unknown) => error);
+    await one.hub.close();
+    expect(await ended).toMatchObject({ code: 'CLOSED' });
+  });
+
+  it('is subscribed where the hub was not in use so far', async () => {
+    const one = await hubs.add();
+    const two = hubs.create();
+    two.channels.open('a');
+    await one.hub.subscribe('t', 'a');
+    await one.hub.publish('t', 1);
+    await eventually(() => expect(two.channels.data('a')).toEqual([1]));
+  });
+
+  it('is subscribed after the commit, for what is published once the transaction is over', async () => {
+    const one = await hubs.add();
+    const two = await hubs.add();
+    two.channels.open('a');
+    const hooks: (() => void | Promise<void>)[] = [];
+    one.channels.currentTransaction = { afterCommit: (hook) => void hooks.push(hook) };
+    await one.hub.subscribe('t', 'a');
+    await expect(one.hub.subscribe('t', 'nobody')).rejects.toMatchObject({ code: 'CHANNEL_NOT_FOUND' });
+    expect([one.channels.relays, two.hub.figures.members]).toEqual([[], 0]);
+    one.channels.currentTransaction = undefined;
+    for (const hook of hooks.splice(0)) await hook();
+    await one.hub.publish('t', 1);
+    await eventually(() => expect(two.channels.data('a')).toEqual([1]));
+  });
+
+  it('that has ended by the commit is nobody’s trouble', async () => {
+    const one = await hubs.add();
+    const two = await hubs.add();
+    two.channels.open('a');
+    let hook = (): void | Promise<void> => undefined;
+    one.channels.currentTransaction = { afterCommit: (given) => void (hook = given) };
+    await one.hub.subscribe('t', 'a');
+    two.channels.close('a');
+    await hubs.store.subscribe('t', 'a');
+    await hook();
+    expect(await hubs.store.getTopicsForChannel('a')).toEqual([]);
+  });
+
+  it('that has come to the asking instance by the commit is subscribed there', async () => {
+    const one = await hubs.add();
+    const two = await hubs.add();
+    two.channels.open('a');
+    let hook = (): void | Promise<void> => undefined;
+    one.channels.currentTransaction = { afterCommit: (given) => void (hook = given) };
+    await one.hub.subscribe('t', 'a');
+    one.channels.open('a');
+    await hook();
+    await two.hub.publish('t', 1);
+    await eventually(() => expect(one.channels.data('a')).toEqual([1]));
+  });
+
+  it('is not subscribed twice when it is asked twice, and ends as it does there', async () => {
+    const one = await hubs.add();
+    const two = await hubs.add();
+    two.channels.open('a');
+    await Promise.all([
+      one.hub.subscribe('t', 'a'),
+      one.hub.subscribe('t', 'a'),
+      two.hub.subscribe('t', 'a'),
+    ]);
+    await one.hub.publish('t', 1);
+    await eventually(() => expect(two.channels.data('a')).toEqual([1]));
+    two.backplane.joinFailure = new Error('no link there');
+    await expect(one.hub.subscribe('u', 'a')).rejects.toThrow('no link there');
+    expect(two.hub.figures.members).toBe(1);
   });
 
   it('is not undone by a comparison that read before a change', async () => {
@@ -183,6 +255,21 @@ describe('channels that are removed', () => {
     await eventually(async () => expect(await hubs.store.getTopicsForChannel('a')).toEqual([]));
     await channels.remove(['b', 'unknown']);
     expect(await hubs.store.getChannelIdsForTopic('t')).toEqual([]);
+  });
+
+  it('keep them where a newer connection goes on, here or on another instance, or has come back', async () => {
+    const { hub, channels } = await hubs.add();
+    const { channels: elsewhere } = await hubs.add();
+    for (const id of ['a', 'b', 'c']) {
+      channels.open(id);
+      await hub.subscribe('t', id);
+    }
+    channels.giveTo('a', channels);
+    channels.giveTo('b', elsewhere);
+    channels.close('c');
+    elsewhere.open('c');
+    await hub.close();
+    expect((await hubs.store.getChannelIdsForTopic('t')).toSorted()).toEqual(['a', 'b', 'c']);
   });
 
   it('are the store’s where it does', async () => {

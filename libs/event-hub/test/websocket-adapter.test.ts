@@ -142,9 +142,10 @@ describe('NestboxWsAdapter', () => {
     const app = await start({}, { store });
     let client: Awaited<ReturnType<WsApp['connect']>> | undefined;
     store.addChannel = async (channel) => {
-      await add(channel);
+      const owner = await add(channel);
       client!.socket.terminate();
       await client!.closed;
+      return owner;
     };
     client = app.client('/ws');
     await client.closed;

@@ -1,5 +1,7 @@
 import { InvalidArgumentError, assertIdentifier } from '@nestbox/core';
-import { Migrations, type Postgres } from '@nestbox/postgres';
+import { Migrations, type TransactionalQueryable } from '@nestbox/postgres';
+
+const DEFAULT_SCHEMA = 'serverless';
 
 /**
  * The migrations of the subscriptions, for programs that create the schema without starting it, such as the `nestbox`
@@ -9,8 +11,8 @@ import { Migrations, type Postgres } from '@nestbox/postgres';
  * @throws InvalidArgumentError
  */
 export function eventHubMigrations(
-  postgres: Postgres,
-  { schema = 'serverless' }: { schema?: string } = {},
+  postgres: TransactionalQueryable,
+  { schema = DEFAULT_SCHEMA }: { schema?: string } = {},
 ): Migrations {
   assertIdentifier(schema, 'schema');
   // The name also stands inside function bodies, which end with this.
@@ -20,5 +22,6 @@ export function eventHubMigrations(
     target: schema,
     directory: new URL('../../sql/', import.meta.url),
     parameters: { schema },
+    flags: schema === DEFAULT_SCHEMA ? {} : { schema },
   });
 }

@@ -14,6 +14,7 @@ import { checkList, cursorOf, distinctIds } from '../support/arguments.js';
 import { eventHubMigrations } from './event-hub-schema.js';
 import { SubscriptionTable, type Subscription } from './subscription-table.js';
 
+/** Options of an event hub on PostgreSQL. */
 export interface PgEventHubStoreOptions {
   /** Whether to create and upgrade the tables; else they are checked. Default: true. */
   migrate?: boolean;

@@ -13,6 +13,7 @@ import { EventHubOperationError } from '../event-hub.errors.js';
 import { EventHubStore, type ListTopicsOptions, type TopicOf, type TopicPage } from '../event-hub.store.js';
 import { checkList, cursorOf, distinctIds } from '../support/arguments.js';
 
+/** Options of an event hub on Redis. */
 export interface RedisEventHubStoreOptions {
   /**
    * When the subscriptions of a channel that never was, or that a crash left behind, go by themselves. Those of others

@@ -44,7 +44,8 @@ export async function attach(
 
   const member = members.add(topic, channelId);
   try {
-    await members.joined(topic);
+    const joining = members.joined(topic);
+    if (joining !== undefined) await backplane.afterJoin(joining);
     const [recorded, found] = await both(record(), read(backplane, topic, start));
     if (!recorded || member.isGone) throw new ChannelNotFoundError(channelId);
     while (member.hasDropped && found.head !== undefined) {

@@ -18,6 +18,7 @@ export const SUBSCRIBED_EVENT = 'nestbox:subscribed';
 
 const MAX_BUFFERED = 4 * 1024 * 1024;
 
+/** Options of a stream of server-sent events. */
 export interface SseStreamOptions {
   /** The `Last-Event-ID` header: the stream goes on after it. One that this hub has not given counts like none. */
   lastEventId?: string | readonly string[] | null;

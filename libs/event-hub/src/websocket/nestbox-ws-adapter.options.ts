@@ -8,6 +8,7 @@ export type OriginRule =
   | readonly (string | RegExp)[]
   | ((origin: string, request: IncomingMessage) => boolean | Promise<boolean>);
 
+/** How silent clients are found. */
 export interface HeartbeatOptions {
   /** How often clients are pinged. Default: 25 s. */
   interval?: Duration;
@@ -15,6 +16,7 @@ export interface HeartbeatOptions {
   timeout?: Duration;
 }
 
+/** Options of the WebSocket adapter. */
 export interface NestboxWsAdapterOptions {
   /** Name of the ChannelModule whose channels the sockets get. Default: the one without a name. */
   channels?: string;

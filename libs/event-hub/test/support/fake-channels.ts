@@ -1,8 +1,8 @@
-import type { ChannelAndSession, Frame } from '@nestbox/channels';
+import { BackplaneError, type Asked, type ChannelAndSession, type Frame } from '@nestbox/channels';
 import type { JsonObject, JsonValue } from '@nestbox/core';
 import { EventHubStore, type HubChannels, type TopicPage } from '@nestbox/event-hub';
 
-type Relayed = (channelId: string, payload: JsonValue) => void | Promise<void>;
+type Relayed = Parameters<HubChannels['onRelay']>[1];
 
 /** All channels of all instances of a test. */
 export class FakeChannelRegistry {
@@ -17,7 +17,8 @@ export class FakeChannels implements HubChannels {
   readonly store: HubChannels['store'];
   relayFailure: Error | undefined;
   losesRelays = false;
-  private readonly closed = new Set<(channelId: string) => void>();
+  currentTransaction: HubChannels['currentTransaction'];
+  private readonly closed = new Set<Parameters<HubChannels['onClosed']>[0]>();
   private readonly removed = new Set<(channelIds: readonly string[]) => void | Promise<void>>();
   private readonly handlers = new Map<string, Relayed>();
 
@@ -27,6 +28,13 @@ export class FakeChannels implements HubChannels {
   ) {
     this.store = {
       backend: 'fake',
+      locate: async (ids) =>
+        new Map(
+          ids.flatMap((id): [string, string][] => {
+            const owner = registry.owners.get(id);
+            return owner === undefined ? [] : [[id, owner.nodeId]];
+          }),
+        ),
       getChannels: async (ids) => {
         const found = ids.filter((id) => registry.owners.has(id));
         return new Map(
@@ -52,7 +60,14 @@ export class FakeChannels implements HubChannels {
   close(channelId: string): void {
     this.registry.owners.delete(channelId);
     this.sent.delete(channelId);
-    for (const listener of this.closed) listener(channelId);
+    for (const listener of this.closed) listener(channelId, false);
+  }
+
+  /** Another instance, or this one, has it now. */
+  giveTo(channelId: string, other: FakeChannels): void {
+    other.open(channelId);
+    if (other !== this) this.sent.delete(channelId);
+    for (const listener of this.closed) listener(channelId, true);
   }
 
   async remove(channelIds: readonly string[]): Promise<void> {
@@ -87,12 +102,29 @@ export class FakeChannels implements HubChannels {
     return owner === this ? 'local' : 'remote';
   }
 
+  async ask(channelId: string, kind: string, payload: JsonValue, signal?: AbortSignal): Promise<Asked> {
+    this.relays.push(`${kind} ${channelId}`);
+    if (this.relayFailure !== undefined) throw new BackplaneError('ask', this.relayFailure);
+    const owner = this.registry.owners.get(channelId);
+    if (owner === undefined) return { where: 'gone' };
+    if (owner === this) return { where: 'local' };
+    await new Promise(setImmediate);
+    if (this.losesRelays) {
+      return new Promise((_, reject) => {
+        signal?.addEventListener('abort', () => reject(signal.reason as Error));
+      });
+    }
+    const handler = owner.handlers.get(kind);
+    const answer = await handler?.(channelId, JSON.parse(JSON.stringify(payload)) as JsonValue);
+    return { where: 'remote', answer: answer ?? null };
+  }
+
   onRelay(kind: string, handler: Relayed): Disposable {
     this.handlers.set(kind, handler);
     return { [Symbol.dispose]: () => void this.handlers.delete(kind) };
   }
 
-  onClosed(listener: (channelId: string) => void): Disposable {
+  onClosed(listener: Parameters<HubChannels['onClosed']>[0]): Disposable {
     this.closed.add(listener);
     return { [Symbol.dispose]: () => void this.closed.delete(listener) };
   }

@@ -24,7 +24,7 @@ import { Postgres } from '@nestbox/postgres';
 import { Redis } from '@nestbox/redis';
 import { testDatabase, testRedis, type TestDatabase } from '@nestbox/testing';
 
-export type Backend = 'memory' | 'redis' | 'postgres';
+export type Backend = 'memory' | 'redis' | 'redis-sharded' | 'postgres';
 
 /** A connected client, and what came through its connection. */
 export interface Client {
@@ -105,7 +105,9 @@ export class LiveHubs {
           bus: new MemoryBackplane(this.networks[0]),
           backplane: new MemoryBackplane(this.networks[1]),
         };
-      case 'redis': {
+      case 'redis':
+      case 'redis-sharded': {
+        const sharded = this.backend === 'redis-sharded';
         this.space ??= await testRedis();
         const redis = new Redis(this.space.url);
         const prefix = `${this.space.prefix}hub`;
@@ -113,8 +115,8 @@ export class LiveHubs {
           redis,
           channelStore: new RedisChannelStore(redis, prefix),
           store: new RedisEventHubStore(redis, prefix),
-          bus: new RedisBackplane(redis, { prefix, name: 'channels' }),
-          backplane: new RedisBackplane(redis, { prefix }),
+          bus: new RedisBackplane(redis, { prefix, name: 'channels', sharded }),
+          backplane: new RedisBackplane(redis, { prefix, sharded }),
         };
       }
       case 'postgres': {
