@@ -58,6 +58,7 @@ export function reactor<E extends Event>(options: ReactorOptions<E>): ProcessorD
   return { kind: 'reactor', options };
 }
 
+/** Options of a consumer that stands alone, without an event store beside it. */
 export interface CreateConsumerOptions
   extends ConsumerOptions, Pick<CreateEventStoreOptions, 'schema' | 'migrate' | 'codec' | 'upcast'> {
   /** Made by {@link projector} and {@link reactor}. */

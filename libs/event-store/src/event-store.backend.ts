@@ -59,6 +59,7 @@ export interface StoredMessage {
 /** `deleted` streams had events; `absent` ones never did. */
 export type StreamState = 'absent' | 'open' | 'archived' | 'deleted';
 
+/** Which events a backend reads from a stream. */
 export interface StreamQuery {
   readonly partition: string;
   readonly streamName: string;
@@ -70,6 +71,7 @@ export interface StreamQuery {
   readonly backwards: boolean;
 }
 
+/** What a backend has read from a stream. */
 export interface StreamSlice {
   readonly state: StreamState;
   /** The stream's version, whatever was read; 0 for one that is not there. */
@@ -93,12 +95,14 @@ export interface LogQuery {
   readonly shard: { readonly index: number; readonly count: number } | undefined;
 }
 
+/** A state of a stream that was kept, so that aggregating begins there. */
 export interface Snapshot {
   /** The version of the stream that it holds. */
   readonly version: bigint;
   readonly state: JsonValue;
 }
 
+/** Which snapshot it is: of which stream, and in which shape. */
 export interface SnapshotKey {
   readonly partition: string;
   readonly streamName: string;
@@ -108,6 +112,7 @@ export interface SnapshotKey {
   readonly schemaVersion: number;
 }
 
+/** A stream as it is listed. */
 export interface StreamInfo {
   readonly streamName: string;
   readonly category: string;

@@ -7,6 +7,7 @@ import type { ProcessorInfo } from './consumers/consumer.types.js';
 import type { EventStore } from './event-store.js';
 import { getEventStoreToken } from './event-store.tokens.js';
 
+/** Of one check of the event store. */
 export interface EventStoreHealthOptions {
   /** The name given to `EventStoreModule.forRoot`, for a named store. */
   name?: string;

@@ -36,6 +36,7 @@ export class EventStoreLifecycle
     private readonly store: EventStore,
     private readonly explorer: HandlerExplorer,
     private readonly options: EventStoreModuleOptions,
+    private readonly release: () => Promise<void>,
   ) {
     const { startTimeout = '10s', drainTimeout = '10s', consumers = true } = options;
     this.startMs = startTimeout === false ? undefined : parseDuration(startTimeout, 'startTimeout');
@@ -73,7 +74,11 @@ export class EventStoreLifecycle
 
   async onApplicationShutdown(): Promise<void> {
     this.stopping.abort();
-    await this.store.close();
+    try {
+      await this.store.close();
+    } finally {
+      await this.release();
+    }
   }
 
   private register(): void {

@@ -1,3 +1,4 @@
+import { holdConnections } from '@nestbox/nest';
 import { getPostgresToken, type Postgres } from '@nestbox/postgres';
 import { ConfigurableModuleBuilder, Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { DiscoveryModule, DiscoveryService, ModuleRef } from '@nestjs/core';
@@ -65,9 +66,16 @@ function withStore(
     },
     {
       provide: EventStoreLifecycle,
-      useFactory: (store: EventStore, explorer: HandlerExplorer, options: EventStoreModuleOptions) =>
-        new EventStoreLifecycle(store, explorer, options),
-      inject: [token, HandlerExplorer, MODULE_OPTIONS_TOKEN],
+      useFactory: (
+        store: EventStore,
+        explorer: HandlerExplorer,
+        options: EventStoreModuleOptions,
+        moduleRef: ModuleRef,
+      ) => {
+        const tokens = [getPostgresToken(options.connection ?? connection)];
+        return new EventStoreLifecycle(store, explorer, options, holdConnections(moduleRef, tokens));
+      },
+      inject: [token, HandlerExplorer, MODULE_OPTIONS_TOKEN, ModuleRef],
     },
     EventStoreHealthIndicator,
   ];

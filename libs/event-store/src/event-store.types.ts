@@ -17,11 +17,13 @@ export interface EventStoreSettings {
   maxEventBytes?: number;
 }
 
+/** The partition that a call is about. */
 export interface PartitionOption {
   /** Default: `emt:default`. */
   partition?: string;
 }
 
+/** What the stream has to be like, and how the events are written. */
 export interface AppendToStreamOptions<
   E extends Event = Event,
   Stored extends Event = E,
@@ -36,6 +38,7 @@ export interface AppendToStreamOptions<
   schema?: { versioning?: { downcast?: (event: E) => Stored } };
 }
 
+/** Where an append has brought its stream. */
 export interface AppendToStreamResult {
   /** The stream's version after the last of the events. */
   nextExpectedStreamVersion: bigint;
@@ -43,6 +46,7 @@ export interface AppendToStreamResult {
   lastEventGlobalPosition: bigint;
 }
 
+/** Which events of a stream are read, by their positions in it. */
 export interface ReadRange {
   /** The first position, inclusive. Default: 1, or the last one when reading backwards. */
   from?: bigint;
@@ -53,6 +57,7 @@ export interface ReadRange {
   backwards?: boolean;
 }
 
+/** Which events of a stream are read, and what it has to be like. */
 export interface ReadStreamOptions<E extends Event = Event, Stored extends Event = E>
   extends PartitionOption, ReadRange {
   /** Refuses to read when the stream is not so. Default: no check. */
@@ -63,6 +68,7 @@ export interface ReadStreamOptions<E extends Event = Event, Stored extends Event
   schema?: { versioning?: { upcast?: (event: Stored) => E } };
 }
 
+/** The events that were read, and the version of their stream. */
 export interface ReadStreamResult<E extends Event> {
   events: ReadEvent<E>[];
   /** The stream's, whatever range was read; 0 for one that is not there. */
@@ -70,6 +76,7 @@ export interface ReadStreamResult<E extends Event> {
   streamExists: boolean;
 }
 
+/** Which snapshots are read, and when one is taken. */
 export interface SnapshotOptions {
   /** Tells ways of aggregating the same stream apart. Default: `default`. */
   name?: string;
@@ -79,6 +86,7 @@ export interface SnapshotOptions {
   every?: number;
 }
 
+/** How the events of a stream become a state. */
 export interface AggregateStreamOptions<State, E extends Event, Stored extends Event = E> {
   evolve: (state: State, event: ReadEvent<E>) => State;
   initialState: () => State;
@@ -87,12 +95,14 @@ export interface AggregateStreamOptions<State, E extends Event, Stored extends E
   snapshot?: boolean | SnapshotOptions;
 }
 
+/** The state of a stream, and the version that it is of. */
 export interface AggregateStreamResult<State> {
   state: State;
   currentStreamVersion: bigint;
   streamExists: boolean;
 }
 
+/** Which events of the log are read. */
 export interface ReadAllOptions {
   /** Only what is behind this global position. Default: 0, the beginning. */
   after?: bigint;
@@ -105,6 +115,7 @@ export interface ReadAllOptions {
   upcast?: Upcast;
 }
 
+/** A part of the log of all events, in their global order. */
 export interface LogPage<E extends Event> {
   events: ReadEvent<E>[];
   /** Where to go on: pass it as `after`. */
@@ -116,6 +127,7 @@ export interface LogPage<E extends Event> {
 /** Await it for a page, or iterate it for all that there is, in constant memory. */
 export interface LogRead<E extends Event> extends Promise<LogPage<E>>, AsyncIterable<ReadEvent<E>> {}
 
+/** Which streams are listed, and how many at a time. */
 export interface ListStreamsOptions extends PartitionOption {
   category?: string;
   prefix?: string;

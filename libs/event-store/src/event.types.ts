@@ -53,8 +53,11 @@ export type Upcast = (event: ReadEvent) => ReadEvent | readonly ReadEvent[];
 export type ExpectedStreamVersion =
   bigint | 'STREAM_EXISTS' | 'STREAM_DOES_NOT_EXIST' | 'NO_CONCURRENCY_CHECK';
 
+/** Expected of a stream: it has at least one event. */
 export const STREAM_EXISTS = 'STREAM_EXISTS';
+/** Expected of a stream: it has no events. */
 export const STREAM_DOES_NOT_EXIST = 'STREAM_DOES_NOT_EXIST';
+/** Expected of a stream: nothing; whatever it is like, the events are appended. */
 export const NO_CONCURRENCY_CHECK = 'NO_CONCURRENCY_CHECK';
 
 /** The partition of all calls that name none. */

@@ -68,6 +68,7 @@ export interface AsyncProjectionOptions extends ProjectionBaseOptions, Omit<Proc
   mode?: 'async';
 }
 
+/** Options of `@Projection`: of one that runs in the append, or behind it. */
 export type ProjectionDecoratorOptions = InlineProjectionOptions | AsyncProjectionOptions;
 
 /** What only a consumer can do something with. */

@@ -101,13 +101,14 @@ describe.each([
     const { store, health } = await start([Fine]);
     await eventually(async () => expect(await store.processors.list()).toHaveLength(1));
     await store.processors.pause('fine', { partition: '*' });
-    await store.appendToStream('cart-1', [confirmed()]);
     await eventually(async () => {
-      expect((await store.processors.list())[0]).toMatchObject({ status: 'paused', lag: 1n });
-      expect((await store.processors.list())[0]!.lagMs).toBeGreaterThan(0);
-    });
-    expect(await health.isHealthy('events', { maxLag: 1 })).toMatchObject({
-      events: { status: 'up', processors: [{ status: 'paused', lag: 1 }] },
+      // It may still be at what was there when it was paused.
+      await store.appendToStream('cart-1', [confirmed()]);
+      const { events } = await health.isHealthy('events', { maxLag: 1 });
+      expect(events).toMatchObject({ status: 'up', processors: [{ status: 'paused' }] });
+      const [{ lag, lagSeconds }] = events['processors'] as [{ lag: number; lagSeconds: number }];
+      expect(lag).toBeGreaterThan(0);
+      expect(lagSeconds).toBeGreaterThan(0);
     });
     const info = (await store.processors.list())[0]!;
     store.processors.list = async () => [{ ...info, status: 'active', lagMs: 61_234 }];

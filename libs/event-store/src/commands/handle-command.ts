@@ -27,6 +27,7 @@ export interface CommandStore {
   readonly backend: { readonly inTransaction: boolean };
 }
 
+/** How the state that commands are decided on is made, and where it is kept. */
 export interface HandleCommandSettings<State, E extends Event> {
   evolve: (state: State, event: E) => State;
   initialState: () => State;
@@ -48,11 +49,13 @@ export type CommandHandler<State, E extends Event> = (
   state: State,
 ) => E | readonly E[] | Promise<E | readonly E[]>;
 
+/** Of one command, in place of the settings of its handler. */
 export interface HandleCommandOptions extends AppendToStreamOptions {
   /** In place of that of the settings. */
   retry?: number | RetryOptions;
 }
 
+/** What a command has done to its stream. */
 export interface HandleCommandResult<State, E extends Event> {
   /** The stream's version now. */
   nextExpectedStreamVersion: bigint;

@@ -7,6 +7,7 @@ import type { ProcessorStatus } from './processor.backend.js';
 /** Where a processor begins that has no checkpoint yet; one that has goes on from there. */
 export type StartFrom = 'BEGINNING' | 'END' | { readonly position: bigint };
 
+/** Which events a consumer gets, and how it waits for them. */
 export interface ConsumerOptions {
   /** One partition, or `*` for all. Default: `emt:default`. */
   partition?: string;
@@ -103,6 +104,7 @@ export interface RebuildProgress {
   readonly remainingMs: number | undefined;
 }
 
+/** How a projection is rebuilt. */
 export interface RebuildOptions {
   /** The processor that runs an async projection. Default: as this store's consumers have it, else the projection's name. */
   processorId?: string;

@@ -71,7 +71,11 @@ export class ProcessorAdmin {
     return found.find((info) => info.partition === checkPartition(undefined)) ?? found[0];
   }
 
-  /** Lets a processor rest until it is resumed, also when instances start anew. @throws NotFoundError */
+  /**
+   * Lets a processor rest until it is resumed, also when instances start anew. A batch that is under way is finished.
+   *
+   * @throws NotFoundError
+   */
   async pause(processorId: string, options: ProcessorPartition = {}): Promise<void> {
     return this.setStatus('pause', 'paused', processorId, options);
   }

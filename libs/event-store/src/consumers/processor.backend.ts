@@ -34,6 +34,7 @@ export interface Fence {
   readonly ttlMs: number;
 }
 
+/** The right to run a processor, which one instance has at a time. */
 export interface ProcessorLease {
   readonly fence: Fence;
   readonly held: boolean;
@@ -43,6 +44,7 @@ export interface ProcessorLease {
   release(): Promise<void>;
 }
 
+/** An event that a processor has failed at and put aside, with the error. */
 export interface ParkedMessage {
   readonly processorId: string;
   readonly partition: string;
@@ -54,6 +56,7 @@ export interface ParkedMessage {
   readonly parkedAt: Date;
 }
 
+/** Whether a processor's position was saved. */
 export type SaveResult =
   /** Written; and what the status is now. */
   | { readonly saved: true; readonly status: ProcessorStatus }

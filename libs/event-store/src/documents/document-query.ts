@@ -1,5 +1,6 @@
 import type { JsonObject, JsonValue } from '@nestbox/core';
 
+/** How a value of a document is compared. */
 export type ComparisonOperator = '$eq' | '$ne' | '$gt' | '$gte' | '$lt' | '$lte' | '$in' | '$nin' | '$exists';
 
 /** One condition on the value at a path. */

@@ -51,6 +51,7 @@ export type DocumentSort<T> =
   | `${string}.${string}`
   | { readonly [K in (keyof T & string) | '_id' | `${string}.${string}`]?: 'asc' | 'desc' };
 
+/** In which order documents are found, and how many. */
 export interface FindOptions<T> {
   /** Documents with equal values, and all of them without this, are in the order of their ids. */
   sort?: DocumentSort<T>;

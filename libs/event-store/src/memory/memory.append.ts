@@ -1,8 +1,8 @@
+import { type RowLayer } from '@nestbox/core';
 import { randomUUID } from 'node:crypto';
 import type { AppendOutcome, AppendRequest, NewMessage } from '../event-store.backend.js';
 import { PartitionNotFoundError } from '../event-store.errors.js';
 import { STREAM_DELETED, type ExpectedStreamVersion } from '../event.types.js';
-import type { Layer } from './layer.js';
 import {
   EVENTS,
   LOG,
@@ -18,14 +18,14 @@ import {
 } from './memory.tables.js';
 
 /** @throws PartitionNotFoundError */
-export function appendAll(tables: Layer, requests: readonly AppendRequest[]): AppendOutcome[] {
+export function appendAll(tables: RowLayer, requests: readonly AppendRequest[]): AppendOutcome[] {
   for (const { partition } of requests) {
     if (tables.get(PARTITIONS, partition) === undefined) throw new PartitionNotFoundError(partition);
   }
   return requests.map((request) => append(tables, request));
 }
 
-function append(tables: Layer, request: AppendRequest): AppendOutcome {
+function append(tables: RowLayer, request: AppendRequest): AppendOutcome {
   const { partition, streamName, category, expected, messages } = request;
   const stream = tables.get(STREAMS, keyOf(partition, streamName));
   if (stream?.state === 'deleted') return { kind: 'deleted' };
@@ -58,7 +58,7 @@ function append(tables: Layer, request: AppendRequest): AppendOutcome {
 
 /** What becomes of messages that are there already; undefined when none is. */
 function outcomeOfSeen(
-  tables: Layer,
+  tables: RowLayer,
   { partition, streamName, messages }: AppendRequest,
 ): AppendOutcome | undefined {
   const seen = messages
@@ -72,7 +72,7 @@ function outcomeOfSeen(
 }
 
 function insert(
-  tables: Layer,
+  tables: RowLayer,
   stream: Pick<StreamRow, 'partition' | 'streamName' | 'category'>,
   streamPosition: bigint,
   message: NewMessage,
@@ -110,7 +110,7 @@ export function isAsExpected(expected: ExpectedStreamVersion, current: bigint): 
 
 /** @see EventStoreBackend.deleteStream */
 export function deleteStream(
-  tables: Layer,
+  tables: RowLayer,
   partition: string,
   streamName: string,
   expected: ExpectedStreamVersion,

@@ -1,7 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { KeyedMutex, UnsupportedOperationError, messageOf } from '@nestbox/core';
+import { KeyedMutex, UnsupportedOperationError, messageOf, RowLayer } from '@nestbox/core';
 import { Logger } from '@nestjs/common';
-import { Layer } from './layer.js';
 import { MemoryTransaction } from './memory.transaction.js';
 
 const logger = new Logger('NestboxMemoryEventStore');
@@ -11,7 +10,7 @@ const logger = new Logger('NestboxMemoryEventStore');
  * committed, and wait for nothing.
  */
 export class MemoryDatabase {
-  readonly committed = new Layer();
+  readonly committed = new RowLayer();
   private readonly ambient = new AsyncLocalStorage<MemoryTransaction | undefined>();
   private readonly mutex = new KeyedMutex();
 
@@ -20,20 +19,20 @@ export class MemoryDatabase {
   }
 
   /** @param fn reads and must not write */
-  async read<T>(fn: (tables: Layer) => T): Promise<T> {
+  async read<T>(fn: (tables: RowLayer) => T): Promise<T> {
     const transaction = this.ambient.getStore();
     return transaction === undefined ? fn(this.committed) : transaction.inTurn(() => fn(transaction.layer));
   }
 
   /** @param fn when it throws, nothing of what it wrote remains */
-  async write<T>(fn: (tables: Layer) => T): Promise<T> {
+  async write<T>(fn: (tables: RowLayer) => T): Promise<T> {
     const transaction = this.ambient.getStore();
     if (transaction === undefined) return this.mutex.run('', async () => written(this.committed, fn));
     return transaction.inTurn(() => written(transaction.layer, fn));
   }
 
   /** As {@link write}, for what makes sense in a transaction only. */
-  async writeInTransaction<T>(operation: string, fn: (tables: Layer) => T): Promise<T> {
+  async writeInTransaction<T>(operation: string, fn: (tables: RowLayer) => T): Promise<T> {
     if (!this.inTransaction) {
       throw new UnsupportedOperationError(
         `${operation} outside a transaction`,
@@ -84,8 +83,8 @@ export class MemoryDatabase {
   }
 }
 
-function written<T>(below: Layer, fn: (tables: Layer) => T): T {
-  const layer = new Layer(below);
+function written<T>(below: RowLayer, fn: (tables: RowLayer) => T): T {
+  const layer = new RowLayer(below);
   const result = fn(layer);
   layer.merge();
   return result;

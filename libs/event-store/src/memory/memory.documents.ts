@@ -1,4 +1,4 @@
-import { encodeJson, type JsonObject } from '@nestbox/core';
+import { encodeJson, type JsonObject, RowTable, type RowLayer } from '@nestbox/core';
 import { quoteIdentifier } from '@nestbox/postgres';
 import type { DocumentQuery } from '../documents/document-query.js';
 import type {
@@ -10,7 +10,6 @@ import type {
 } from '../documents/document.backend.js';
 import { matchesQuery, selectDocuments } from '../documents/match.js';
 import { NotFoundError, PartitionNotFoundError } from '../event-store.errors.js';
-import { Table, type Layer } from './layer.js';
 import type { MemoryDatabase } from './memory.database.js';
 import { COLLECTIONS, PARTITIONS, drawNext, keyOf, type DocumentRow } from './memory.tables.js';
 
@@ -105,36 +104,36 @@ export class MemoryDocuments implements DocumentBackend {
 }
 
 /** Removes the documents of a partition from all collections. */
-export function clearPartition(tables: Layer, partition: string): void {
+export function clearPartition(tables: RowLayer, partition: string): void {
   for (const [name] of tables.entries(COLLECTIONS)) {
-    tables.deleteWhere(documentsOf(tables, String(name)), (row) => row.partition === partition);
+    tables.deleteWhere(documentsOf(tables, name), (row) => row.partition === partition);
   }
 }
 
 /** @throws NotFoundError */
-function documentsOf(tables: Layer, name: string): Table<DocumentRow> {
+function documentsOf(tables: RowLayer, name: string): RowTable<DocumentRow> {
   const number = tables.get(COLLECTIONS, name);
   if (number === undefined) {
     throw new NotFoundError('collection', name, 'Register a projection that declares it.');
   }
   // Not by its name: a rebuild gives that to the documents of another.
-  return new Table<DocumentRow>(`documents ${number}`);
+  return new RowTable<DocumentRow>(`documents ${number}`);
 }
 
 /** @throws PartitionNotFoundError */
-function assertPartitions(tables: Layer, keys: readonly DocumentKey[]): void {
+function assertPartitions(tables: RowLayer, keys: readonly DocumentKey[]): void {
   for (const { partition } of keys) {
     if (tables.get(PARTITIONS, partition) === undefined) throw new PartitionNotFoundError(partition);
   }
 }
 
-function drop(tables: Layer, name: string): void {
+function drop(tables: RowLayer, name: string): void {
   if (tables.get(COLLECTIONS, name) === undefined) return;
   tables.deleteWhere(documentsOf(tables, name));
   tables.delete(COLLECTIONS, name);
 }
 
-function read(tables: Layer, name: string, keys: readonly DocumentKey[]): (StoredDocument | undefined)[] {
+function read(tables: RowLayer, name: string, keys: readonly DocumentKey[]): (StoredDocument | undefined)[] {
   const documents = documentsOf(tables, name);
   return keys.map(({ partition, id }) => {
     const row = tables.get(documents, keyOf(partition, id));
@@ -142,7 +141,7 @@ function read(tables: Layer, name: string, keys: readonly DocumentKey[]): (Store
   });
 }
 
-function inPartition(tables: Layer, name: string, partition: string): StoredDocument[] {
+function inPartition(tables: RowLayer, name: string, partition: string): StoredDocument[] {
   return [...tables.rows(documentsOf(tables, name))]
     .filter((row) => row.partition === partition)
     .map(documentOf);

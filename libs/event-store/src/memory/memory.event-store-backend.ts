@@ -1,4 +1,11 @@
-import { UnsupportedOperationError, compareUtf8, encodeJson, type JsonValue } from '@nestbox/core';
+import {
+  UnsupportedOperationError,
+  compareUtf8,
+  encodeJson,
+  type JsonValue,
+  type RowLayer,
+  type RowKey,
+} from '@nestbox/core';
 import { WakeupSubscription } from '@nestbox/postgres';
 import type {
   AppendOutcome,
@@ -17,7 +24,6 @@ import type {
 import type { DocumentLock, StoredDocument } from '../documents/document.backend.js';
 import { PartitionNotFoundError } from '../event-store.errors.js';
 import { DEFAULT_PARTITION, type ExpectedStreamVersion } from '../event.types.js';
-import type { Layer } from './layer.js';
 import { appendAll, deleteStream } from './memory.append.js';
 import { MemoryDatabase } from './memory.database.js';
 import { MemoryDocuments, clearPartition } from './memory.documents.js';
@@ -216,12 +222,12 @@ function snapshotKey({ partition, streamName, name, schemaVersion }: SnapshotKey
   return keyOf(partition, streamName, name, schemaVersion);
 }
 
-function dropPartition(tables: Layer, partition: string): boolean {
+function dropPartition(tables: RowLayer, partition: string): boolean {
   if (tables.get(PARTITIONS, partition) === undefined) return false;
   tables.delete(PARTITIONS, partition);
   const isInside = (row: { readonly partition: string }): boolean => row.partition === partition;
   for (const table of [STREAMS, LOG, EVENTS, MESSAGE_IDS, SNAPSHOTS, CHECKPOINTS] as const) {
-    tables.deleteWhere<{ readonly partition: string }>(table, isInside);
+    tables.deleteWhere<{ readonly partition: string }, RowKey>(table, isInside);
   }
   tables.deleteWhere(PARKED, (row) => isInside(row) || isInside(row.message));
   clearPartition(tables, partition);

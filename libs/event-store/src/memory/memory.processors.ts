@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { compareUtf8 } from '@nestbox/core';
+import { compareUtf8, type RowLayer } from '@nestbox/core';
 import {
   ALL_PARTITIONS,
   type Checkpoint,
@@ -15,7 +15,6 @@ import {
 import type { StoredMessage } from '../event-store.backend.js';
 import { PartitionNotFoundError } from '../event-store.errors.js';
 import { STREAM_DELETED } from '../event.types.js';
-import type { Layer } from './layer.js';
 import type { MemoryDatabase } from './memory.database.js';
 import { MemoryLeases } from './memory.leases.js';
 import { logBehind } from './memory.streams.js';
@@ -221,7 +220,7 @@ function instanceName({ processorId, partition }: ProcessorKey, id: string): str
 }
 
 function create(
-  tables: Layer,
+  tables: RowLayer,
   { processorId, partition }: ProcessorKey,
   shards: number,
   position: bigint,
@@ -236,16 +235,16 @@ function create(
   }
 }
 
-function put(tables: Layer, row: Omit<CheckpointRow, 'updatedAtMs'>): void {
+function put(tables: RowLayer, row: Omit<CheckpointRow, 'updatedAtMs'>): void {
   const key = keyOf(row.processorId, row.partition, row.shard);
   tables.set(CHECKPOINTS, key, { ...row, updatedAtMs: Date.now() });
 }
 
-function checkpointsOf(tables: Layer, key: ProcessorKey): CheckpointRow[] {
+function checkpointsOf(tables: RowLayer, key: ProcessorKey): CheckpointRow[] {
   return [...tables.rows(CHECKPOINTS)].filter((row) => isOf(row, key)).sort(byKey);
 }
 
-function parkedOf(tables: Layer, key: ProcessorKey): ParkedRow[] {
+function parkedOf(tables: RowLayer, key: ProcessorKey): ParkedRow[] {
   return [...tables.rows(PARKED)]
     .filter((row) => isOf(row, key))
     .sort((a, b) => Number(a.message.globalPosition - b.message.globalPosition));
@@ -263,7 +262,7 @@ function byKey(a: ProcessorKey & { shard?: number }, b: ProcessorKey & { shard?:
   );
 }
 
-function checkpointOf(tables: Layer, { updatedAtMs, ...row }: CheckpointRow): Checkpoint {
+function checkpointOf(tables: RowLayer, { updatedAtMs, ...row }: CheckpointRow): Checkpoint {
   const wantsReplay = parkedOf(tables, row).some(({ requests }) => requests > 0);
   return { ...row, wantsReplay, updatedAt: new Date(updatedAtMs) };
 }

@@ -1,4 +1,4 @@
-import { compareUtf8 } from '@nestbox/core';
+import { compareUtf8, type RowLayer } from '@nestbox/core';
 import type {
   LogQuery,
   StoredMessage,
@@ -8,11 +8,10 @@ import type {
   StreamState,
 } from '../event-store.backend.js';
 import { STREAM_DELETED } from '../event.types.js';
-import type { Layer } from './layer.js';
 import { EVENTS, LOG, STREAMS, keyOf, lastPosition, messageOfRow, type MessageRow } from './memory.tables.js';
 
 export function readStream(
-  tables: Layer,
+  tables: RowLayer,
   { partition, streamName, from, to, maxCount, backwards }: StreamQuery,
 ): StreamSlice {
   const { state, version } = streamState(tables, partition, streamName);
@@ -30,7 +29,7 @@ export function readStream(
 }
 
 export function streamState(
-  tables: Layer,
+  tables: RowLayer,
   partition: string,
   streamName: string,
 ): { state: StreamState; version: bigint; position: bigint } {
@@ -41,7 +40,7 @@ export function streamState(
 }
 
 export function listStreams(
-  tables: Layer,
+  tables: RowLayer,
   {
     partition,
     category,
@@ -75,7 +74,7 @@ export function listStreams(
 }
 
 export function setArchived(
-  tables: Layer,
+  tables: RowLayer,
   partition: string,
   streamName: string,
   archived: boolean,
@@ -88,7 +87,7 @@ export function setArchived(
 }
 
 export function readLog(
-  tables: Layer,
+  tables: RowLayer,
   { after, upTo, limit, partition, types, withDeleted, category, shard }: LogQuery,
 ): StoredMessage[] {
   const isWanted = (row: MessageRow): boolean =>
@@ -105,7 +104,7 @@ export function readLog(
 }
 
 /** The messages behind a position, in order. */
-export function* logBehind(tables: Layer, after: bigint, upTo?: bigint): Generator<MessageRow> {
+export function* logBehind(tables: RowLayer, after: bigint, upTo?: bigint): Generator<MessageRow> {
   const head = lastPosition(tables);
   const end = upTo !== undefined && upTo < head ? upTo : head;
   for (let position = (after < 0n ? 0n : after) + 1n; position <= end; position++) {
@@ -115,7 +114,7 @@ export function* logBehind(tables: Layer, after: bigint, upTo?: bigint): Generat
 }
 
 /** The position of the last message that is there, at or below `upTo`; 0 when there is none. */
-export function headOf(tables: Layer, upTo?: bigint): bigint {
+export function headOf(tables: RowLayer, upTo?: bigint): bigint {
   const last = lastPosition(tables);
   let position = upTo !== undefined && upTo < last ? upTo : last;
   while (position > 0n && tables.get(LOG, Number(position)) === undefined) position--;

@@ -1,7 +1,6 @@
-import type { JsonObject, JsonValue } from '@nestbox/core';
+import { type JsonObject, type JsonValue, RowTable, type RowLayer } from '@nestbox/core';
 import type { ProcessorStatus } from '../consumers/processor.backend.js';
 import type { StoredMessage, StreamState } from '../event-store.backend.js';
-import { Table, type Layer } from './layer.js';
 
 // JSON is kept as text: so nobody shares an object with the store, and what is read is what PostgreSQL would give.
 
@@ -64,25 +63,25 @@ export interface DocumentRow {
 }
 
 /** By partition. */
-export const PARTITIONS = new Table<{ readonly partition: string }>('partitions');
+export const PARTITIONS = new RowTable<{ readonly partition: string }>('partitions');
 /** By partition and stream. */
-export const STREAMS = new Table<StreamRow>('streams');
+export const STREAMS = new RowTable<StreamRow>('streams');
 /** By global position. */
-export const LOG = new Table<MessageRow>('log');
+export const LOG = new RowTable<MessageRow, number>('log');
 /** By partition, stream and position in the stream. */
-export const EVENTS = new Table<MessageRow>('events');
+export const EVENTS = new RowTable<MessageRow>('events');
 /** By partition, stream and message id; of messages whose id the caller chose. */
-export const MESSAGE_IDS = new Table<MessageRow>('message ids');
+export const MESSAGE_IDS = new RowTable<MessageRow>('message ids');
 /** By partition, stream, name and version of the schema. */
-export const SNAPSHOTS = new Table<SnapshotRow>('snapshots');
+export const SNAPSHOTS = new RowTable<SnapshotRow>('snapshots');
 /** By processor, partition and shard. */
-export const CHECKPOINTS = new Table<CheckpointRow>('checkpoints');
+export const CHECKPOINTS = new RowTable<CheckpointRow>('checkpoints');
 /** By processor, partition and global position. */
-export const PARKED = new Table<ParkedRow>('parked');
+export const PARKED = new RowTable<ParkedRow>('parked');
 /** By collection; the number that tells where its documents are. */
-export const COLLECTIONS = new Table<number>('collections');
+export const COLLECTIONS = new RowTable<number>('collections');
 /** Numbers that grow: `position`, the highest global position; `collection`, the last number of a collection. */
-export const COUNTERS = new Table<bigint>('counters');
+export const COUNTERS = new RowTable<bigint>('counters');
 
 /** No name contains NUL, so that no two lists of them give the same key. */
 export function keyOf(...parts: readonly (string | number | bigint)[]): string {
@@ -90,13 +89,13 @@ export function keyOf(...parts: readonly (string | number | bigint)[]): string {
 }
 
 /** Draws the next number of a counter. The first is 1. */
-export function drawNext(tables: Layer, counter: 'position' | 'collection'): bigint {
+export function drawNext(tables: RowLayer, counter: 'position' | 'collection'): bigint {
   const next = (tables.get(COUNTERS, counter) ?? 0n) + 1n;
   tables.set(COUNTERS, counter, next);
   return next;
 }
 
-export function lastPosition(tables: Layer): bigint {
+export function lastPosition(tables: RowLayer): bigint {
   return tables.get(COUNTERS, 'position') ?? 0n;
 }
 

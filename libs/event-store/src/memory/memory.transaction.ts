@@ -1,9 +1,9 @@
+import { RowLayer } from '@nestbox/core';
 import { TransactionClosedError } from '@nestbox/postgres';
-import { Layer } from './layer.js';
 
 /** A transaction or a savepoint in one. What is called in it happens one after the other. */
 export class MemoryTransaction {
-  readonly layer: Layer;
+  readonly layer: RowLayer;
   private state: 'open' | 'committed' | 'rolled back' = 'open';
   /** No new call is taken any more; those made before still run. */
   private ending = false;
@@ -12,10 +12,10 @@ export class MemoryTransaction {
 
   /** @param parent undefined for a transaction, which is on top of what is committed */
   constructor(
-    committed: Layer,
+    committed: RowLayer,
     private readonly parent?: MemoryTransaction,
   ) {
-    this.layer = new Layer(parent?.layer ?? committed);
+    this.layer = new RowLayer(parent?.layer ?? committed);
   }
 
   /** @throws TransactionClosedError */

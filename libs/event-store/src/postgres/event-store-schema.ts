@@ -1,5 +1,5 @@
 import { InvalidArgumentError, assertIdentifier } from '@nestbox/core';
-import { Migrations, type Postgres } from '@nestbox/postgres';
+import { Migrations, type TransactionalQueryable } from '@nestbox/postgres';
 
 /** The sequence that global positions are drawn from. */
 export const POSITION_SEQUENCE = 'emt_global_position';
@@ -15,7 +15,7 @@ export const DEFAULT_SCHEMA = 'event_store';
  * @throws InvalidArgumentError
  */
 export function eventStoreMigrations(
-  postgres: Postgres,
+  postgres: TransactionalQueryable,
   { schema = DEFAULT_SCHEMA }: { schema?: string } = {},
 ): Migrations {
   assertIdentifier(schema, 'schema');
@@ -26,5 +26,6 @@ export function eventStoreMigrations(
     target: schema,
     directory: new URL('../../sql/', import.meta.url),
     parameters: { schema, sequence: POSITION_SEQUENCE },
+    flags: schema === DEFAULT_SCHEMA ? {} : { schema },
   });
 }

@@ -4,6 +4,7 @@ import {
   OrderedLog,
   isConnectionLost,
   isDataError,
+  isTransactionConflict,
   postgresOf,
   quoteIdentifier,
   type Migrations,
@@ -33,6 +34,7 @@ import { PgDocuments } from './pg-documents.js';
 import { PgProcessors } from './pg-processors.js';
 import { SnapshotTable } from './snapshot-table.js';
 
+/** Options of an event store on PostgreSQL. */
 export interface PgEventStoreBackendOptions {
   /** Default: `event_store`. */
   schema?: string | undefined;
@@ -235,9 +237,7 @@ export class PgEventStoreBackend implements EventStoreBackend {
   }
 
   isTransient(error: unknown): boolean {
-    const code = (error as { code?: unknown } | null)?.code;
-    // A deadlock, or (in stricter isolation) a serialization failure.
-    return code === '40P01' || code === '40001';
+    return isTransactionConflict(error);
   }
 
   isBusy(error: unknown): boolean {

@@ -4,6 +4,7 @@ import type { Event, ReadEvent, Upcast } from '../event.types.js';
 import { checkCollection, checkTypes } from './document-plan.js';
 import type { Projection, ProjectionContext } from './projection.types.js';
 
+/** A projection whose handlers turn one document per id into the next. */
 export interface DocumentProjectionOptions<E extends Event> {
   name: string;
   /** The types of the events that it gets. Default: all. */

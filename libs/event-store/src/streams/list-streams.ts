@@ -3,6 +3,7 @@ import type { EventStoreBackend, StreamInfo } from '../event-store.backend.js';
 import type { ListStreamsOptions } from '../event-store.types.js';
 import { checkCount, checkPartition } from '../support/arguments.js';
 
+/** A part of all streams. */
 export interface StreamPage {
   streams: StreamInfo[];
   /** Where to go on; absent at the end. */
