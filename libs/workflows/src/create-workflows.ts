@@ -4,6 +4,7 @@ import { PgWorkflowBackend } from './postgres/pg.workflow-backend.js';
 import { WorkflowService, type WorkflowServiceOptions } from './workflow-service.js';
 import type { WorkflowBackend } from './workflow.backend.js';
 
+/** Options of workflows without Nest. */
 export interface CreateWorkflowsOptions extends WorkflowServiceOptions {
   /** The schema in PostgreSQL. Default: `workflows`. */
   schema?: string | undefined;

@@ -15,6 +15,7 @@ export {
   StepTimeoutError,
   WorkflowOperationError,
 } from './workflow.errors.js';
+export { RUN_STATUSES } from './workflow.types.js';
 export type {
   BackoffPolicy,
   QueueOptions,
@@ -56,13 +57,11 @@ export type {
   Claims,
   Encoded,
   Ending,
-  Figures,
   LoadedStep,
   NewRun,
   News,
   QueueRow,
   RunEnd,
-  RunQuery,
   RunRow,
   RunWrite,
   ScheduleRow,
@@ -74,6 +73,7 @@ export type {
   WorkflowBackend,
   WriteOutcome,
 } from './workflow.backend.js';
+export type { Figures, RunQuery } from './workflow.queries.js';
 export { MemoryWorkflowBackend } from './memory/memory.workflow-backend.js';
 export { VirtualClock } from './memory/virtual-clock.js';
 export { decodeValue, encodeValue } from './values/typed-value.js';

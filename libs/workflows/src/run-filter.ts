@@ -1,16 +1,6 @@
 import { InvalidArgumentError, assertName, textProblem } from '@nestbox/core';
-import type { RunQuery } from './workflow.backend.js';
-import type { RunFilter, RunStatus } from './workflow.types.js';
-
-const STATUSES: readonly RunStatus[] = [
-  'running',
-  'suspended',
-  'completed',
-  'failed',
-  'cancelled',
-  'stuck',
-  'dead',
-];
+import type { RunQuery } from './workflow.queries.js';
+import { RUN_STATUSES, type RunFilter } from './workflow.types.js';
 
 export type CheckedFilter = Omit<RunQuery, 'before' | 'limit'>;
 
@@ -21,8 +11,8 @@ export function checkFilter({ workflow, status, queue, parent, from, to, search 
   if (parent !== undefined) assertName(parent, 'filter.parent');
   const statuses = status === undefined ? undefined : typeof status === 'string' ? [status] : status;
   for (const one of statuses ?? []) {
-    if (STATUSES.includes(one)) continue;
-    throw new InvalidArgumentError('filter.status', `"${one}" must be one of ${STATUSES.join(', ')}.`);
+    if (RUN_STATUSES.includes(one)) continue;
+    throw new InvalidArgumentError('filter.status', `"${one}" must be one of ${RUN_STATUSES.join(', ')}.`);
   }
   if (search !== undefined) {
     const problem = typeof search === 'string' ? textProblem(search) : 'must be a string.';

@@ -84,7 +84,7 @@ export class RunOrders {
     const { status } = await this.existing(id, 'retry');
     const isOver = !OPEN.includes(status) || HALTED.includes(status);
     const problem = isOver
-      ? fromStep === undefined
+      ? fromStep === undefined || status === 'completed'
         ? 'only failed, dead, stuck and cancelled runs whose steps have been undone can be retried.'
         : `it has no step "${fromStep}", or is still being undone.`
       : 'cancel it first, or wait until it is over.';

@@ -2,6 +2,7 @@ import { InvalidArgumentError, assertName } from '@nestbox/core';
 import { place } from './engine/ambient.js';
 import type { StepOptions } from './workflow.types.js';
 
+/** Options of `@Step`. */
 export interface StepDecoratorOptions extends Omit<StepOptions, 'compensate'> {
   /** What the step is called. Default: the class and the method, as `PaymentService.charge`. */
   name?: string;

@@ -2,6 +2,7 @@ import type { Duration } from '@nestbox/core';
 import type { InputOf, OutputOf, WorkflowClass } from './workflow.decorator.js';
 import type { RetryPolicy, StepContext, StepOptions } from './workflow.types.js';
 
+/** How a child is called, and where it runs. */
 export interface ChildOptions {
   /** What the step is called. Default: the name of the workflow. */
   name?: string;
@@ -13,11 +14,13 @@ export interface ChildOptions {
   deadline?: Duration;
 }
 
+/** How a step with a transaction is tried again and undone. */
 export interface TransactionOptions extends RetryPolicy {
   /** As of a step. */
   compensate?: StepOptions['compensate'];
 }
 
+/** How the branches of a map are run. */
 export interface MapOptions {
   /** How many branches run at once. Default: all. */
   concurrency?: number;

@@ -2,6 +2,7 @@ import { type Duration } from '@nestbox/core';
 import type { RunInfo, RunStatus, StartOptions, StepInfo } from './workflow.types.js';
 import type { WorkflowService } from './workflow-service.js';
 
+/** How long a result is waited for. */
 export interface ResultOptions {
   /** How long to wait; then it rejects with a TimeoutError, and the run goes on. Default: for ever. */
   timeout?: Duration;

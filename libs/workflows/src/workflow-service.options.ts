@@ -2,6 +2,7 @@ import { InvalidArgumentError, assertName, parseDuration, type Duration } from '
 import type { QueueRow } from './workflow.backend.js';
 import type { QueueOptions } from './workflow.types.js';
 
+/** How many runs a process runs, in which queues, and for how long they are kept. */
 export interface WorkflowSettings {
   /** How many runs this process runs at once; parked ones do not count. Default: 100. */
   concurrency?: number | undefined;

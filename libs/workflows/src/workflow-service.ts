@@ -13,12 +13,14 @@ import { Retention } from './retention.js';
 import { Schedules } from './schedules/schedules.js';
 import { checkSettings, type CheckedSettings, type WorkflowSettings } from './workflow-service.options.js';
 import { WorkflowHandle, type ResultOptions } from './workflow-handle.js';
-import type { Figures, WorkflowBackend } from './workflow.backend.js';
+import type { WorkflowBackend } from './workflow.backend.js';
+import type { Figures } from './workflow.queries.js';
 import type { InputOf, OutputOf, WorkflowClass } from './workflow.decorator.js';
 import { RunNotFoundError } from './workflow.errors.js';
 import { checkFilter, decodeCursor, encodeCursor } from './run-filter.js';
 import type { RunFilter, RunInfo, RunStatus, StartOptions, StepInfo } from './workflow.types.js';
 
+/** What a service of workflows runs, and how. */
 export interface WorkflowServiceOptions extends WorkflowSettings, ExecutionHooks {
   /** Instances of classes with `@Workflow` that this process runs. */
   workflows?: readonly object[];
@@ -26,6 +28,7 @@ export interface WorkflowServiceOptions extends WorkflowSettings, ExecutionHooks
   clock?: { now(): number; wallTime(): number };
 }
 
+/** A part of the runs that were asked for. */
 export interface RunPage {
   readonly runs: RunInfo[];
   /** For the next page; undefined on the last one. */

@@ -1,8 +1,10 @@
+import type { Figures, RunQuery } from './workflow.queries.js';
 import type { RunStatus, StepKind, StepStatus } from './workflow.types.js';
 
 /** A value as `encodeValue` writes it: JSON text. */
 export type Encoded = string;
 
+/** A run that is to be started, as backends take it. */
 export interface NewRun {
   readonly id: string;
   readonly workflow: string;
@@ -24,12 +26,14 @@ export interface NewRun {
 /** One that is ready to be started, by whichever worker. */
 export type PreparedRun = Omit<NewRun, 'worker'>;
 
+/** Whether a run was started, or there was one already. */
 export type StartOutcome =
   /** With the claim of the worker that was named. */
   | { readonly kind: 'started'; readonly claim: bigint }
   /** There was one with this id, of this workflow. */
   | { readonly kind: 'exists'; readonly workflow: string };
 
+/** A step as it is written. */
 export interface StepRecord {
   /** Unique in its run. */
   readonly name: string;
@@ -51,6 +55,7 @@ export interface StepRecord {
   readonly signalId?: bigint | undefined;
 }
 
+/** A recorded step, as a replay finds it. */
 export interface LoadedStep {
   readonly name: string;
   readonly kind: StepKind;
@@ -70,6 +75,7 @@ export interface LoadedStep {
 /** Why a run may only be wound up any more. */
 export type Ending = 'cancelled' | 'deadline' | 'failed';
 
+/** How a run ends. */
 export type RunEnd =
   | { readonly kind: 'completed'; readonly output: Encoded }
   /** Also how a cancelled run or one past its deadline ends for good, when its compensations are done. */
@@ -102,6 +108,7 @@ export interface RunWrite {
   readonly end: RunEnd | undefined;
 }
 
+/** Whether a write of a worker counted. */
 export interface WriteOutcome {
   /**
    * False when somebody else has the run by now, or it is over: nothing was written. Mind that a write whose answer was
@@ -116,6 +123,7 @@ export interface WriteOutcome {
   readonly done: boolean;
 }
 
+/** A run that a worker has taken, with what is recorded of it. */
 export interface ClaimedRun {
   readonly id: string;
   readonly workflow: string;
@@ -137,6 +145,7 @@ export interface ClaimedRun {
   readonly values: ReadonlyMap<string, number>;
 }
 
+/** Which runs a worker can take, and how many. */
 export interface ClaimRequest {
   readonly worker: string;
   readonly limit: number;
@@ -151,12 +160,14 @@ export interface ClaimRequest {
   readonly known?: readonly { readonly runId: string; readonly claim: bigint }[] | undefined;
 }
 
+/** What a worker has got, and when it is worth asking again. */
 export interface Claims {
   readonly runs: readonly ClaimedRun[];
   /** In how many ms there may be something to claim: a parked run wakes, a worker's lease runs out, a rate allows more. */
   readonly nextInMs: number | undefined;
 }
 
+/** A signal as backends keep it. */
 export interface SignalRow {
   readonly id: bigint;
   readonly runId: string;
@@ -173,6 +184,7 @@ export interface News {
   readonly outcomes: readonly RunRow[];
 }
 
+/** A run as backends keep it. */
 export interface RunRow {
   readonly id: string;
   readonly workflow: string;
@@ -190,20 +202,7 @@ export interface RunRow {
   readonly updatedAtMs: number;
 }
 
-export interface RunQuery {
-  readonly ids?: readonly string[] | undefined;
-  readonly workflow?: string | undefined;
-  readonly statuses?: readonly RunStatus[] | undefined;
-  readonly queue?: string | undefined;
-  readonly parentId?: string | undefined;
-  readonly fromMs?: number | undefined;
-  readonly toMs?: number | undefined;
-  readonly search?: string | undefined;
-  /** The last one of the page before; the newest come first. */
-  readonly before?: { readonly createdAtMs: number; readonly id: string } | undefined;
-  readonly limit: number;
-}
-
+/** What became of a signal. */
 export type SignalOutcome =
   /** `worker` has the run at the moment, if it is running. */
   | { readonly kind: 'sent'; readonly worker: string | undefined; readonly woke: boolean }
@@ -212,16 +211,7 @@ export type SignalOutcome =
   | { readonly kind: 'ended'; readonly status: RunStatus }
   | { readonly kind: 'absent' };
 
-export interface Figures {
-  readonly ready: number;
-  readonly claimed: number;
-  readonly parked: number;
-  readonly stuck: number;
-  readonly dead: number;
-  /** The age of the run that has been ready for longest, in ms. */
-  readonly oldestReadyMs: number | undefined;
-}
-
+/** A schedule as backends keep it. */
 export interface ScheduleRow {
   readonly name: string;
   readonly workflow: string;
@@ -234,6 +224,7 @@ export interface ScheduleRow {
   readonly lastRunId: string | undefined;
 }
 
+/** A queue with its limits, as backends keep it. */
 export interface QueueRow {
   readonly name: string;
   readonly concurrency: number | undefined;

@@ -15,6 +15,7 @@ export interface WorkflowHandler<Input = unknown, Output = unknown> {
   run(context: WorkflowContext, input: Input): Promise<Output>;
 }
 
+/** A class whose instances are workflows. */
 // oxlint-disable-next-line typescript/no-explicit-any -- A constructor's parameters are what its module injects.
 export type WorkflowClass<Input = any, Output = any> = new (...args: any[]) => WorkflowHandler<Input, Output>;
 

@@ -3,10 +3,11 @@ import { reportHealth, type HealthFindings } from '@nestbox/nest';
 import { Inject, Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import type { HealthIndicatorResult } from '@nestjs/terminus';
-import type { Figures } from './workflow.backend.js';
+import type { Figures } from './workflow.queries.js';
 import type { WorkflowService } from './workflow-service.js';
 import { getWorkflowToken } from './workflow.tokens.js';
 
+/** Of one check of the workflows. */
 export interface WorkflowHealthOptions {
   /** The name given to `WorkflowModule.forRoot`, for a named one. */
   name?: string;

@@ -33,6 +33,7 @@ export class WorkflowLifecycle
     private readonly service: WorkflowService,
     private readonly explorer: WorkflowExplorer,
     { startTimeout = '10s', worker = true }: WorkflowModuleOptions,
+    private readonly release: () => Promise<void>,
   ) {
     this.startMs = startTimeout === false ? undefined : parseDuration(startTimeout, 'startTimeout');
     this.isWorker = worker;
@@ -64,7 +65,11 @@ export class WorkflowLifecycle
 
   async onApplicationShutdown(): Promise<void> {
     await this.stop();
-    await this.service.close();
+    try {
+      await this.service.close();
+    } finally {
+      await this.release();
+    }
   }
 
   private register(): void {

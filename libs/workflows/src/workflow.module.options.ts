@@ -2,6 +2,7 @@ import type { Duration } from '@nestbox/core';
 import type { WorkflowSettings } from './workflow-service.options.js';
 import type { WorkflowBackend } from './workflow.backend.js';
 
+/** Options of `WorkflowModule.forRoot`. */
 export interface WorkflowModuleOptions extends WorkflowSettings {
   /** Where runs are kept: PostgreSQL, this process (for tests), or a backend of your own. Default: `postgres`. */
   store?: 'postgres' | 'memory' | WorkflowBackend | undefined;

@@ -1,3 +1,4 @@
+import { holdConnections } from '@nestbox/nest';
 import { getPostgresToken, type Postgres } from '@nestbox/postgres';
 import { ConfigurableModuleBuilder, Module, type DynamicModule, type Provider } from '@nestjs/common';
 import { DiscoveryModule, DiscoveryService, ModuleRef } from '@nestjs/core';
@@ -65,9 +66,16 @@ function withService(
     },
     {
       provide: WorkflowLifecycle,
-      useFactory: (service: WorkflowService, explorer: WorkflowExplorer, options: WorkflowModuleOptions) =>
-        new WorkflowLifecycle(service, explorer, options),
-      inject: [token, WorkflowExplorer, MODULE_OPTIONS_TOKEN],
+      useFactory: (
+        service: WorkflowService,
+        explorer: WorkflowExplorer,
+        options: WorkflowModuleOptions,
+        moduleRef: ModuleRef,
+      ) => {
+        const tokens = [getPostgresToken(options.connection ?? connection)];
+        return new WorkflowLifecycle(service, explorer, options, holdConnections(moduleRef, tokens));
+      },
+      inject: [token, WorkflowExplorer, MODULE_OPTIONS_TOKEN, ModuleRef],
     },
     WorkflowHealthIndicator,
   ];

@@ -7,14 +7,28 @@ import type { Duration } from '@nestbox/core';
  */
 export type RunStatus = 'running' | 'suspended' | 'completed' | 'failed' | 'cancelled' | 'stuck' | 'dead';
 
+/** Every {@link RunStatus}. */
+export const RUN_STATUSES: readonly RunStatus[] = [
+  'running',
+  'suspended',
+  'completed',
+  'failed',
+  'cancelled',
+  'stuck',
+  'dead',
+];
+
 /** Those after which nothing comes by itself. */
 export const ENDED: readonly RunStatus[] = ['completed', 'failed', 'cancelled', 'stuck', 'dead'];
 
+/** How far a step is. */
 export type StepStatus = 'pending' | 'scheduled' | 'done' | 'error';
 
+/** What kind of step a record is of. */
 export type StepKind =
   'step' | 'transaction' | 'sleep' | 'signal' | 'child' | 'now' | 'patch' | 'compensation';
 
+/** How long it is waited between two tries. */
 export interface BackoffPolicy {
   /** The wait before the first retry. Default: `'1s'`. */
   base?: Duration;
@@ -26,6 +40,7 @@ export interface BackoffPolicy {
   jitter?: boolean;
 }
 
+/** Which failures are tried again, how often, and with what pauses. */
 export interface RetryPolicy {
   /** How often a step is tried again after its first failure. Default: 0. */
   retries?: number;
@@ -46,6 +61,7 @@ export interface StepContext {
   readonly signal: AbortSignal;
 }
 
+/** How a step is run, tried again and undone. */
 export interface StepOptions extends RetryPolicy {
   /** How long one try may take; then its signal aborts and it counts as failed. Default: for ever. */
   timeout?: Duration;
@@ -57,6 +73,7 @@ export interface StepOptions extends RetryPolicy {
   compensate?: (result: any, context: StepContext) => unknown;
 }
 
+/** Options of `@Workflow`. */
 export interface WorkflowOptions {
   /** What runs are stored under; choose it for good. */
   name: string;
@@ -72,6 +89,7 @@ export interface WorkflowOptions {
   store?: string;
 }
 
+/** How a run is started. */
 export interface StartOptions {
   /** Two starts with the same id are one run. Default: a UUID (version 7). */
   id?: string;
@@ -96,6 +114,7 @@ export interface QueueOptions {
   rate?: { limit: number; per: Duration };
 }
 
+/** Which runs are meant. */
 export interface RunFilter {
   workflow?: string;
   status?: RunStatus | readonly RunStatus[];
@@ -109,6 +128,7 @@ export interface RunFilter {
   search?: string;
 }
 
+/** A run as it is shown to people and programs. */
 export interface RunInfo {
   readonly id: string;
   readonly workflow: string;
@@ -125,6 +145,7 @@ export interface RunInfo {
   readonly updatedAt: Date;
 }
 
+/** A step of a run as it is shown to people and programs. */
 export interface StepInfo {
   readonly name: string;
   readonly kind: StepKind;

@@ -3,9 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Postgres } from '@nestbox/postgres';
 import { spawnFixture, testDatabase } from '@nestbox/testing';
-import { createWorkflows } from '@nestbox/workflows';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
@@ -30,14 +28,6 @@ declare const hotel: { book(id: string): Promise<string>; cancel(booked: string)
 declare const airline: { book(id: string): Promise<string> };
 `;
 
-/** What all but the first one of the guide take for granted, too. */
-const CONFIRM_ORDER = `
-declare class ConfirmOrder {
-  constructor(mailer: Mailer);
-  run(ctx: WorkflowContext, order: { id: string; email: string }): Promise<string>;
-}
-`;
-
 let folder: string;
 beforeAll(async () => {
   // Inside the project, so that it finds its packages.
@@ -46,10 +36,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function examplesIn(file: string, language = 'ts'): Promise<string[]> {
+async function examplesIn(file: string): Promise<string[]> {
   const text = await readFile(join(root, file), 'utf8');
-  const pattern = new RegExp(String.raw`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'gms');
-  return [...text.matchAll(pattern)].map(([, code]) => code!);
+  return [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
 }
 
 /** What the compiler says of the files of a folder. */
@@ -65,13 +54,12 @@ async function compile(at: string, compilerOptions: object): Promise<string> {
 /** A whole module as it is; else the lines of a function, or a class. */
 function moduleOf(code: string): string {
   if (code.startsWith('import')) return code;
-  const atHand = code.includes('class ConfirmOrder') ? AT_HAND : AT_HAND + CONFIRM_ORDER;
-  return `${atHand}\nexport async function example() {\n${code}\n}\n`;
+  return `${AT_HAND}\nexport async function example() {\n${code}\n}\n`;
 }
 
-describe('the examples in the documentation', () => {
+describe('the examples in the README', () => {
   it('are compiled without a complaint', async () => {
-    for (const file of ['libs/workflows/README.md', 'docs/workflows.md']) {
+    for (const file of ['libs/workflows/README.md']) {
       const examples = await examplesIn(file);
       expect(examples.length).toBeGreaterThan(1);
       for (const [i, code] of examples.entries()) {
@@ -82,24 +70,6 @@ describe('the examples in the documentation', () => {
     const said = await compile(folder, { noUnusedLocals: false, noUnusedParameters: false, paths });
     expect(said).toBe('');
   }, 120_000);
-
-  it('are statements that the database takes, where they are in SQL', async () => {
-    const database = await testDatabase();
-    const postgres = new Postgres({ url: database.url });
-    const workflows = createWorkflows(postgres);
-    try {
-      await workflows.startWorker();
-      const statements = await examplesIn('docs/workflows.md', 'sql');
-      expect(statements).toHaveLength(4);
-      const rows = [];
-      for (const statement of statements) rows.push(await postgres.query(statement));
-      expect(rows).toEqual([[], [], [], [{ owner: expect.any(String), is_live: true, runs: 0n }]]);
-    } finally {
-      await workflows.close();
-      await postgres.close();
-      await database.drop();
-    }
-  });
 });
 
 describe('the example in the README', () => {

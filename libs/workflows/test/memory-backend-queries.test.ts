@@ -1,4 +1,5 @@
-import type { RunQuery, ScheduleRow } from '../src/workflow.backend.js';
+import type { ScheduleRow } from '../src/workflow.backend.js';
+import type { RunQuery } from '../src/workflow.queries.js';
 import { Bench, COMPLETED, FAILED, FAILING, STUCK, encode, newRun, park } from './support/memory-backend.js';
 
 let bench: Bench;

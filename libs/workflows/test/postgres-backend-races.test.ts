@@ -1,3 +1,4 @@
+import { runInRootScope } from '@nestbox/core';
 import { eventually } from '@nestbox/testing';
 import { RunCancelledError } from '../src/workflow.errors.js';
 import { COMPLETED, FAILED, STUCK, encode, newRun, newWrite, park, step } from './support/memory-backend.js';
@@ -151,6 +152,23 @@ describe('a cancel', () => {
 });
 
 describe('orders from all sides', () => {
+  it('are given again when a transaction of somebody else brings them into a deadlock', async () => {
+    for (const id of ['a', 'b']) await bench.backend.start(newRun(id));
+    const lock = (id: string): Promise<unknown> =>
+      bench.postgres.query('select from workflows.workflow_active where run_id = $1 for update', [id]);
+    let cancelling: Promise<{ cancelled: readonly string[] }> | undefined;
+    // Against the order in which all others lock. Whoever waited first for long is given up, most times the cancel.
+    await bench.postgres
+      .transaction(async () => {
+        await lock('b');
+        cancelling = runInRootScope(() => bench.backend.cancel(['a', 'b'], REASON));
+        await runInRootScope(() => eventually(async () => expect(await bench.blocked()).toBe(1)));
+        await lock('a');
+      })
+      .catch(() => undefined);
+    expect((await cancelling!).cancelled.toSorted()).toEqual(['a', 'b']);
+  });
+
   it('end in no deadlock, and leave each run either over or in the table of those that are not', async () => {
     const ids = Array.from({ length: 12 }, (_, i) => `r${i}`);
     for (const [i, id] of ids.entries()) {

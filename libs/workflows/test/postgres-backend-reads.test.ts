@@ -1,6 +1,6 @@
 import postgres from 'postgres';
 import { PgWorkflowBackend } from '../src/postgres/pg.workflow-backend.js';
-import type { RunQuery } from '../src/workflow.backend.js';
+import type { RunQuery } from '../src/workflow.queries.js';
 import { COMPLETED, FAILED, STUCK, encode, newRun, park, step } from './support/memory-backend.js';
 import { PgBench } from './support/postgres-backend.js';
 

@@ -1,8 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { KeyedMutex, messageOf } from '@nestbox/core';
+import { KeyedMutex, messageOf, RowLayer } from '@nestbox/core';
 import { Logger } from '@nestjs/common';
 import type { WorkflowClock } from './clock.js';
-import { Layer } from './layer.js';
 import { MemoryTransaction } from './memory.transaction.js';
 import { Operation, Sequences, type Notices } from './operation.js';
 
@@ -13,7 +12,7 @@ const logger = new Logger('NestboxMemoryWorkflows');
  * that write a row that it has written wait for its end, and all others wait for nothing.
  */
 export class MemoryDatabase {
-  private readonly committed = new Layer();
+  private readonly committed = new RowLayer();
   private readonly sequences = new Sequences();
   private readonly ambient = new AsyncLocalStorage<MemoryTransaction | undefined>();
   private readonly mutex = new KeyedMutex();
@@ -91,7 +90,7 @@ export class MemoryDatabase {
     else transaction.afterCommit(fn);
   }
 
-  private on(layer: Layer): Operation {
+  private on(layer: RowLayer): Operation {
     const { open } = this;
     return new Operation(
       layer,

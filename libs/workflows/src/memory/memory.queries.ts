@@ -1,5 +1,6 @@
 import { compareUtf8 } from '@nestbox/core';
-import type { Figures, News, RunQuery, RunRow } from '../workflow.backend.js';
+import type { News, RunRow } from '../workflow.backend.js';
+import type { Figures, RunQuery } from '../workflow.queries.js';
 import type { RunStatus } from '../workflow.types.js';
 import {
   ACTIVE,
@@ -92,7 +93,7 @@ export function deleteEnded(op: Operation, olderThanMs: number, limit: number): 
     .sort((a, b) => a.updatedAtMs - b.updatedAtMs)
     .slice(0, limit);
   for (const { id } of old) {
-    for (const table of [RUNS, STEPS, SIGNALS, VALUES]) op.delete<unknown>(table, id);
+    for (const table of [RUNS, STEPS, SIGNALS, VALUES]) op.delete<unknown, string>(table, id);
   }
   return old.length;
 }

@@ -1,8 +1,7 @@
-import { compareUtf8 } from '@nestbox/core';
+import { compareUtf8, RowTable } from '@nestbox/core';
 import type { Encoded, Ending, LoadedStep, QueueRow, RunRow, ScheduleRow } from '../workflow.backend.js';
 import type { RunStatus, StepKind, StepStatus } from '../workflow.types.js';
 import { decodeValue } from '../values/typed-value.js';
-import { Table } from './layer.js';
 
 // Values are kept as text: so nobody shares an object with the store, and what is read is what PostgreSQL would give.
 
@@ -85,19 +84,19 @@ export interface StoredQueue extends QueueRow {
 }
 
 /** By id. */
-export const RUNS = new Table<StoredRun>('runs');
+export const RUNS = new RowTable<StoredRun>('runs');
 /** By the run's id. */
-export const ACTIVE = new Table<ActiveRun>('active');
+export const ACTIVE = new RowTable<ActiveRun>('active');
 /** By the run's id, then by name. */
-export const STEPS = new Table<ReadonlyMap<string, StoredStep>>('steps');
+export const STEPS = new RowTable<ReadonlyMap<string, StoredStep>>('steps');
 /** By the run's id; in the order in which they came. */
-export const SIGNALS = new Table<readonly StoredSignal[]>('signals');
+export const SIGNALS = new RowTable<readonly StoredSignal[]>('signals');
 /** By the run's id, then by key. */
-export const VALUES = new Table<ReadonlyMap<string, StoredValue>>('values');
+export const VALUES = new RowTable<ReadonlyMap<string, StoredValue>>('values');
 /** By name. */
-export const QUEUES = new Table<StoredQueue>('queues');
+export const QUEUES = new RowTable<StoredQueue>('queues');
 /** By name. */
-export const SCHEDULES = new Table<ScheduleRow>('schedules');
+export const SCHEDULES = new RowTable<ScheduleRow>('schedules');
 
 /** Those whose parents need not wait any more. */
 const OVER: ReadonlySet<RunStatus> = new Set<RunStatus>(['completed', 'failed', 'cancelled', 'dead']);

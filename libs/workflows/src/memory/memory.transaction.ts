@@ -1,9 +1,9 @@
+import { RowLayer, type RowTable } from '@nestbox/core';
 import { TransactionClosedError } from '@nestbox/postgres';
-import { Layer, type Table } from './layer.js';
 
 /** A transaction or a savepoint in one. What is called in it happens one after the other. */
 export class MemoryTransaction {
-  readonly layer: Layer;
+  readonly layer: RowLayer;
   /** Resolves when it is committed or rolled back. */
   readonly over: Promise<void>;
   private settle!: () => void;
@@ -16,10 +16,10 @@ export class MemoryTransaction {
 
   /** @param parent undefined for a transaction, which is on top of what is committed */
   constructor(
-    committed: Layer,
+    committed: RowLayer,
     private readonly parent?: MemoryTransaction,
   ) {
-    this.layer = new Layer(parent?.layer ?? committed);
+    this.layer = new RowLayer(parent?.layer ?? committed);
     this.over = new Promise((resolve) => (this.settle = resolve));
     if (parent !== undefined) parent.savepoint = this;
   }
@@ -42,13 +42,13 @@ export class MemoryTransaction {
   }
 
   /** Whether this or a savepoint in it has written the row, so that nobody else may until it is over. */
-  holds<Row>(table: Table<Row>, key: string): boolean {
+  holds<Row>(table: RowTable<Row>, key: string): boolean {
     if (this.state !== 'open') return false;
     return this.layer.holds(table, key) || (this.savepoint?.holds(table, key) ?? false);
   }
 
   /** Whether a layer has written a row that this {@link holds}. */
-  meets(other: Layer): boolean {
+  meets(other: RowLayer): boolean {
     if (this.state !== 'open') return false;
     return this.layer.meets(other) || (this.savepoint?.meets(other) ?? false);
   }

@@ -2,12 +2,10 @@ import type {
   ClaimRequest,
   Claims,
   Encoded,
-  Figures,
   LoadedStep,
   NewRun,
   News,
   QueueRow,
-  RunQuery,
   RunRow,
   RunWrite,
   ScheduleRow,
@@ -17,6 +15,7 @@ import type {
   WorkflowBackend,
   WriteOutcome,
 } from '../workflow.backend.js';
+import type { Figures, RunQuery } from '../workflow.queries.js';
 import type { RunStatus } from '../workflow.types.js';
 import { systemClock, type WorkflowClock } from './clock.js';
 import { claimRuns } from './memory.claims.js';

@@ -1,4 +1,4 @@
-import { Layer, type Table } from './layer.js';
+import { RowLayer, type RowTable } from '@nestbox/core';
 
 /** Numbers that grow, and are not taken back when a transaction is rolled back. */
 export class Sequences {
@@ -31,16 +31,16 @@ export interface Notices {
 }
 
 /** One call to the backend: all of what it writes, or nothing. */
-export class Operation extends Layer {
+export class Operation extends RowLayer {
   readonly notices: Notices = { ready: false, ended: false, workers: new Set() };
 
   constructor(
-    below: Layer,
+    below: RowLayer,
     /** In ms since 1970. */
     readonly now: number,
     readonly sequences: Sequences,
     /** Whether a row belongs to a transaction that is not over. */
-    readonly isLocked: <Row>(table: Table<Row>, key: string) => boolean,
+    readonly isLocked: <Row>(table: RowTable<Row>, key: string) => boolean,
   ) {
     super(below);
   }

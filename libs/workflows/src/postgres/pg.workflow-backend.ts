@@ -7,17 +7,16 @@ import {
   type Migrations,
   type Postgres,
   type PostgresSource,
+  isTransactionConflict,
 } from '@nestbox/postgres';
 import type {
   ClaimRequest,
   Claims,
   Encoded,
-  Figures,
   LoadedStep,
   NewRun,
   News,
   QueueRow,
-  RunQuery,
   RunRow,
   RunWrite,
   ScheduleRow,
@@ -27,16 +26,18 @@ import type {
   WorkflowBackend,
   WriteOutcome,
 } from '../workflow.backend.js';
+import type { Figures, RunQuery } from '../workflow.queries.js';
 import type { RunStatus } from '../workflow.types.js';
 import { QueuesTable } from './queues-table.js';
 import { RunClaimer } from './run-claimer.js';
-import { RunLanes, isTransient } from './run-lanes.js';
+import { RunLanes } from './run-lanes.js';
 import { RunOrders } from './run-orders.js';
 import { RunReader } from './run-reader.js';
 import { RunWriter } from './run-writer.js';
 import { SchedulesTable } from './schedules-table.js';
 import { DEFAULT_SCHEMA, workflowMigrations } from './workflow-schema.js';
 
+/** Options of workflows on PostgreSQL. */
 export interface PgWorkflowBackendOptions {
   /** Default: `workflows`. */
   schema?: string | undefined;
@@ -121,7 +122,7 @@ export class PgWorkflowBackend implements WorkflowBackend {
   }
 
   isTransient(error: unknown): boolean {
-    return isTransient(error);
+    return isTransactionConflict(error);
   }
 
   isUnavailable(error: unknown): boolean {

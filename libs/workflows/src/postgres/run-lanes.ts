@@ -1,8 +1,7 @@
 import { Coalescer } from '@nestbox/core';
 import { isDataError } from '@nestbox/postgres';
 import type { NewRun, RunWrite, StartOutcome, WriteOutcome } from '../workflow.backend.js';
-
-const TRIES = 5;
+import { again } from './again.js';
 
 /** Gathers the starts and the checkpoints of all runs of a process in few statements, outside every transaction. */
 export class RunLanes {
@@ -42,23 +41,6 @@ export class RunLanes {
   /** Resolves when all that was to be sent before is settled. Never rejects. */
   async close(): Promise<void> {
     await Promise.all([this.starts.close(), this.writes.close()]);
-  }
-}
-
-/** Whether it was a serialization failure or a deadlock. */
-export function isTransient(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code;
-  return code === '40001' || code === '40P01';
-}
-
-/** A batch that met others in a deadlock had no effect, and is sent again. */
-async function again<T>(send: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await send();
-    } catch (error) {
-      if (attempt === TRIES || !isTransient(error)) throw error;
-    }
   }
 }
 

@@ -1,7 +1,8 @@
-import { quoteIdentifier, textArray, type Postgres } from '@nestbox/postgres';
+import { quoteIdentifier, textArray, type Postgres, type Row } from '@nestbox/postgres';
 import { RunConflictError } from '../workflow.errors.js';
 import type { Encoded, NewRun, SignalOutcome } from '../workflow.backend.js';
 import type { RunStatus } from '../workflow.types.js';
+import { again } from './again.js';
 import type { RunWriter } from './run-writer.js';
 
 /** What a cancel has done. */
@@ -60,7 +61,7 @@ export class RunOrders {
     payload: Encoded,
     dedupe: string | undefined,
   ): Promise<SignalOutcome> {
-    const [row] = await this.postgres.query(this.signalling, [runId, name, payload, dedupe ?? null]);
+    const [row] = await this.order(this.signalling, [runId, name, payload, dedupe ?? null]);
     const { outcome, status, worker, woke } = row!;
     switch (outcome) {
       case 'sent':
@@ -75,7 +76,7 @@ export class RunOrders {
   }
 
   async cancel(runIds: readonly string[], error: Encoded): Promise<Cancelled> {
-    const rows = await this.postgres.query(this.cancelling, [textArray(runIds), error]);
+    const rows = await this.order(this.cancelling, [textArray(runIds), error]);
     const workersOf = (isParent: boolean): string[] => {
       const those = rows.filter(({ id, worker }) => (id === null) === isParent && worker !== null);
       return [...new Set(those.map(({ worker }) => worker as string))];
@@ -88,12 +89,12 @@ export class RunOrders {
   }
 
   async resume(runIds: readonly string[]): Promise<string[]> {
-    const rows = await this.postgres.query(this.resuming, [textArray(runIds)]);
+    const rows = await this.order(this.resuming, [textArray(runIds)]);
     return rows.map(({ id }) => id as string);
   }
 
   async retry(runIds: readonly string[], fromStep: string | undefined): Promise<string[]> {
-    const rows = await this.postgres.query(this.retrying, [textArray(runIds), fromStep ?? null]);
+    const rows = await this.order(this.retrying, [textArray(runIds), fromStep ?? null]);
     return rows.map(({ id }) => id as string);
   }
 
@@ -134,5 +135,11 @@ export class RunOrders {
   async deleteEnded(olderThanMs: number, limit: number): Promise<number> {
     const [row] = await this.postgres.query(this.deleting, [olderThanMs, limit]);
     return Number(row!['count']);
+  }
+
+  /** One that meets others in a deadlock is given again, unless it is a part of the caller's transaction. */
+  private order(text: string, params: readonly unknown[]): Promise<Row[]> {
+    const give = (): Promise<Row[]> => this.postgres.query(text, params);
+    return this.postgres.currentTransaction === undefined ? again(give) : give();
   }
 }

@@ -1,5 +1,6 @@
 import { quoteIdentifier, textArray, type Postgres } from '@nestbox/postgres';
-import type { Ending, Figures, LoadedStep, News, RunQuery, RunRow } from '../workflow.backend.js';
+import type { Ending, LoadedStep, News, RunRow } from '../workflow.backend.js';
+import type { Figures, RunQuery } from '../workflow.queries.js';
 import type { RunStatus } from '../workflow.types.js';
 import { loadedStepOf, numberOf, RUN_COLUMNS, runRowOf, STEP_COLUMNS, valueOf } from './run-rows.js';
 

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, assertIdentifier } from '@nestbox/core';
-import { Migrations, type Postgres } from '@nestbox/postgres';
+import { Migrations, type TransactionalQueryable } from '@nestbox/postgres';
 
 /** The schema of workflows when none is named. */
 export const DEFAULT_SCHEMA = 'workflows';
@@ -12,7 +12,7 @@ export const DEFAULT_SCHEMA = 'workflows';
  * @throws InvalidArgumentError
  */
 export function workflowMigrations(
-  postgres: Postgres,
+  postgres: TransactionalQueryable,
   { schema = DEFAULT_SCHEMA }: { schema?: string } = {},
 ): Migrations {
   assertIdentifier(schema, 'schema');
@@ -23,5 +23,6 @@ export function workflowMigrations(
     target: schema,
     directory: new URL('../../sql/', import.meta.url),
     parameters: { schema, claims: 'workflow_claims' },
+    flags: schema === DEFAULT_SCHEMA ? {} : { schema },
   });
 }

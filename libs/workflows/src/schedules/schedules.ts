@@ -5,6 +5,7 @@ import { decodeValue } from '../values/typed-value.js';
 import type { PreparedRun, ScheduleRow, WorkflowBackend } from '../workflow.backend.js';
 import { nextTime } from './next-time.js';
 
+/** A schedule, and when it starts its next run. */
 export interface ScheduleInfo {
   readonly name: string;
   readonly workflow: string;

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { Coalescer, TimeoutError } from '@nestbox/core';
-import { Postgres, type PostgresOptions, type Sql } from '@nestbox/postgres';
+import { Postgres, type PostgresOptions } from '@nestbox/postgres';
 
 /** What is asked of a lock. Its turn is a second lock, which whoever waits for the first one holds. */
 interface LockCall {
@@ -72,9 +72,8 @@ export class LockConnection {
     });
   }
 
-  /** Connects, with the options of a client, to the first of its hosts that answers. */
-  static async open(client: Sql): Promise<LockConnection> {
-    const parsed: object = client.options;
+  /** Connects, with the parsed options of postgres.js, to the first of its hosts that answers. */
+  static async open(parsed: object): Promise<LockConnection> {
     const { host: hosts } = parsed as ConnectionOptions;
     for (let i = 0; ; i++) {
       const connection = new LockConnection();

@@ -96,7 +96,7 @@ export class RunLocks {
 
   private async open(): Promise<LockConnection> {
     try {
-      const connection = await LockConnection.open(this.postgres.client);
+      const connection = await LockConnection.open(this.postgres.sessionOptions);
       const forget = (): void => void (this.opening = undefined);
       connection.lost.addEventListener('abort', forget, { once: true });
       if (connection.lost.aborted) forget();
