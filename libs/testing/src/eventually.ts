@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** How long a condition is waited for. */
 export interface EventuallyOptions {
   /** How long to try, in ms. Default: 10,000. */
   timeoutMs?: number;

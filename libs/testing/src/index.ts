@@ -10,6 +10,11 @@ export {
   type PostgresVersion,
 } from './servers/postgres-binaries.js';
 export { startPostgres, TestPostgres, type StartPostgresOptions } from './servers/test-postgres.js';
+export {
+  startPostgresWithStandby,
+  TestPostgresWithStandby,
+  type StartPostgresWithStandbyOptions,
+} from './servers/postgres-with-standby.js';
 export { startRedis, TestRedis, type StartRedisOptions } from './servers/test-redis.js';
 export {
   startRedisCluster,

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { TestServerError } from './errors.js';
 import { Guard } from './guard.js';
 
+/** How a child process is started. */
 export interface SpawnFixtureOptions {
   /** The program's arguments. */
   args?: readonly string[];
@@ -16,6 +17,7 @@ export interface SpawnFixtureOptions {
   cwd?: string;
 }
 
+/** How a child process has ended: by itself, or by a signal. */
 export interface FixtureExit {
   code: number | null;
   signal: NodeJS.Signals | null;

@@ -12,6 +12,7 @@ export interface ExpectedDocument {
   readonly [property: string]: unknown;
 }
 
+/** The collection that a check looks into. */
 export interface InCollection {
   /** May be left out where the projection has one collection only. */
   in?: string;

@@ -28,11 +28,13 @@ export interface DeciderSpecification<Command, E extends Event, Result> extends 
   given(...events: readonly Events<E>[]): GivenEvents<Command, E, Result>;
 }
 
+/** What has happened before the command. */
 export interface GivenEvents<Command, E extends Event, Result> {
   /** Several commands are decided one after the other. */
   when(...commands: readonly Command[]): DeciderExpectation<E, Result>;
 }
 
+/** What a command is expected to do. */
 export interface DeciderExpectation<E extends Event, Result> {
   /** Exactly these events happen. Matchers such as `expect.any(String)` may stand in for values. */
   then(expected: Events<E>): Result;

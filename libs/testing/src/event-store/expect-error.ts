@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { SpecFailedError } from './spec.errors.js';
 
+/** A class of errors, as `thenThrows` takes it. */
 export type ErrorClass<E extends Error = Error> = abstract new (...args: never[]) => E;
 
 /** `thenThrows()`, `thenThrows(CartClosedError)`, `thenThrows((error) => …)`, or both. */

@@ -12,6 +12,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { StreamEvents } from './events-in-stream.js';
 import { SpecFailedError } from './spec.errors.js';
 
+/** The projection that is specified, and where it runs. */
 export interface ProjectionSpecOptions<E extends Event = Event> extends Pick<
   EventStoreSettings,
   'codec' | 'upcast'

@@ -10,6 +10,7 @@ import { isAwaited } from './unfinished.js';
 export type ProjectionExpectation =
   ProjectionCheck | readonly ProjectionCheck[] | readonly ExpectedDocument[];
 
+/** A specification of a projection: what was projected before comes first. */
 export interface ProjectionSpecification<E extends Event> extends ProjectionGiven<E> {
   /** What was projected before. Emmett writes it so. */
   (...events: readonly SpecInput<E>[]): ProjectionGiven<E>;
@@ -17,11 +18,13 @@ export interface ProjectionSpecification<E extends Event> extends ProjectionGive
   given(...events: readonly SpecInput<E>[]): ProjectionGiven<E>;
 }
 
+/** What was projected before; what is projected now comes next. */
 export interface ProjectionGiven<E extends Event> extends ProjectionThen {
   /** What is projected now. */
   when(...events: readonly SpecInput<E>[]): ProjectionWhen;
 }
 
+/** What the documents or tables are expected to be afterwards. */
 export interface ProjectionThen {
   /**
    * Runs all of it, in a store of its own, and resolves when what is expected holds. To be awaited.
@@ -31,6 +34,7 @@ export interface ProjectionThen {
   then(expected: ProjectionExpectation): Promise<void>;
 }
 
+/** What is projected now; the expectation comes next. */
 export interface ProjectionWhen extends ProjectionThen {
   /**
    * The projection refuses what is projected now: `thenThrows()`, `thenThrows(NoSuchProductError)`,

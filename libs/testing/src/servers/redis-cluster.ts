@@ -6,6 +6,7 @@ import { findRedis, redisMajorVersion } from './redis-binaries.js';
 import { ask, isLinked } from './ask-redis.js';
 import { launchRedis, type TestRedis } from './test-redis.js';
 
+/** How large a Redis Cluster is started. */
 export interface StartRedisClusterOptions {
   /** Default: 3, which is the fewest that Redis Cluster works with. */
   masters?: number;

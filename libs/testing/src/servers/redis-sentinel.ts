@@ -2,6 +2,7 @@ import { eventually } from '../eventually.js';
 import { ask, isLinked } from './ask-redis.js';
 import { launchRedis, type TestRedis } from './test-redis.js';
 
+/** How many servers and sentinels are started. */
 export interface StartRedisSentinelOptions {
   /** Default: 1. */
   replicas?: number;

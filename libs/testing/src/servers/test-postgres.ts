@@ -10,8 +10,9 @@ import { accessibleBinDir, createClusterFolder } from './postgres-cluster-folder
 import { findPostgres } from './postgres-binaries.js';
 import { ProcessHost } from './process-host.js';
 import type { ServerHost } from './server-host.js';
-import { unprivilegedUser } from './system-user.js';
+import { type SystemUser, unprivilegedUser } from './system-user.js';
 
+/** Which PostgreSQL is started, and how. */
 export interface StartPostgresOptions {
   /** The major version, such as 16. Default: the embedded one (18), else the newest that is installed. */
   version?: number;
@@ -21,6 +22,15 @@ export interface StartPostgresOptions {
   port?: number;
   /** Server settings, such as `{ wal_level: 'logical' }`, on top of ours. */
   settings?: Settings;
+}
+
+/** @internal */
+export interface LocalPostgresOptions {
+  binDir: string;
+  user: SystemUser | undefined;
+  folder: string;
+  port: number;
+  settings?: Settings | undefined;
 }
 
 type Settings = Record<string, string | number | boolean>;
@@ -160,17 +170,10 @@ export async function startPostgres(options: StartPostgresOptions = {}): Promise
   const user = unprivilegedUser();
   const binaries = findPostgres(options);
   const binDir = await accessibleBinDir(binaries, user);
-  const settings = settingArgs({ ...SETTINGS, ...LOCAL_SETTINGS, ...options.settings });
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await freePort());
     const folder = await createClusterFolder(binDir, user);
-    const host = new ProcessHost({
-      command: join(binDir, 'postgres'),
-      args: ['-D', join(folder, 'data'), '-p', String(port), ...settings],
-      folder,
-      user,
-      stopSignal: 'SIGINT',
-    });
+    const host = localPostgres({ binDir, user, folder, port, settings: options.settings });
     try {
       return await TestPostgres.launch('127.0.0.1', port, host);
     } catch (error) {
@@ -178,6 +181,23 @@ export async function startPostgres(options: StartPostgresOptions = {}): Promise
       if (options.port !== undefined || attempt === PORT_ATTEMPTS || !isAddressInUse(error)) throw error;
     }
   }
+}
+
+/** @internal The server of a folder that has its data in `data`. */
+export function localPostgres({ binDir, user, folder, port, settings }: LocalPostgresOptions): ProcessHost {
+  return new ProcessHost({
+    command: join(binDir, 'postgres'),
+    args: [
+      '-D',
+      join(folder, 'data'),
+      '-p',
+      String(port),
+      ...settingArgs({ ...SETTINGS, ...LOCAL_SETTINGS, ...settings }),
+    ],
+    folder,
+    user,
+    stopSignal: 'SIGINT',
+  });
 }
 
 async function startInContainer(options: StartPostgresOptions): Promise<TestPostgres> {

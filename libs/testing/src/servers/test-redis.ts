@@ -11,6 +11,7 @@ import { ProcessHost } from './process-host.js';
 import { findRedis } from './redis-binaries.js';
 import type { ServerHost } from './server-host.js';
 
+/** Which Redis is started, and how. */
 export interface StartRedisOptions {
   /** The port. Default: a free one. */
   port?: number;

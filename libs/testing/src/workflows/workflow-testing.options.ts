@@ -2,6 +2,7 @@ import type { Duration } from '@nestbox/core';
 import type { PostgresSource } from '@nestbox/postgres';
 import type { WorkflowSettings } from '@nestbox/workflows';
 
+/** Where the runs of a test are kept, and how long they may take. */
 export interface WorkflowTestingOptions extends WorkflowSettings {
   /**
    * Where the runs are: `'memory'`; `'postgres'` for the connection of the application's PostgresModule, so that

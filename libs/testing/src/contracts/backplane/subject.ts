@@ -9,6 +9,7 @@ export interface BackplaneContractSubject {
   dispose?: () => Promise<void>;
 }
 
+/** What the contract of backplanes is tried on. */
 export interface BackplaneContractOptions {
   create: () => Promise<BackplaneContractSubject>;
 }

@@ -37,6 +37,7 @@ export function badInput(suite: ChannelSuite): void {
       if (name !== undefined) {
         const channel = { channelId: 'bad', channelName: 'chat', nodeId: name as never };
         await expectRefused(store.addChannel(channel), 'nodeId');
+        await expectRefused(store.removeChannels(['bad'], { nodeId: name as never }), 'nodeId');
         await expectRefused(store.list({ name: name as never }), 'name');
       }
       for (const [, call] of LISTED) {

@@ -140,7 +140,7 @@ export function entries(suite: ChannelSuite): void {
         expect(await store.count()).toBe(1);
         expect((await store.getChannels(['stays'])).size).toBe(1);
       });
-    });
+    }, 60_000);
 
     it('keep what they were given, whatever is done to it afterwards', async () => {
       const { store } = await suite.shared();

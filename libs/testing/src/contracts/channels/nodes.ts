@@ -104,5 +104,53 @@ export function nodes(suite: ChannelSuite): void {
         expect((await other.nodes())[0]!.expiresInMs).toBeGreaterThan(5000);
       });
     });
+
+    it('are told whose channel they take over, each of another one when many do at once', async () => {
+      await suite.own(async ({ store, other }) => {
+        const add = (one: ChannelStore, channelId: string, nodeId?: string): Promise<string | undefined> =>
+          one.addChannel({ channelId, channelName: 'chat', ...(nodeId !== undefined && { nodeId }) });
+        expect(await add(store, 'x')).toBeUndefined();
+        expect(await add(store, 'x', 'a')).toBeUndefined();
+        expect(await add(other, 'x', 'b')).toBe('a');
+        expect(await add(other, 'x', 'b')).toBe('b');
+        expect(await add(store, 'x')).toBe('b');
+        expect(await add(store, 'x', 'a')).toBeUndefined();
+
+        for (const channelId of ['x', 'new 1', 'new 2', 'new 3']) {
+          const newcomers = numbers(20).map((i) => `node ${i}`);
+          const told = await Promise.all(
+            newcomers.map((nodeId, i) => add(i % 2 === 0 ? store : other, channelId, nodeId)),
+          );
+          const last = (await store.locate([channelId])).get(channelId);
+          const expected = [
+            ...newcomers.filter((nodeId) => nodeId !== last),
+            channelId === 'x' ? 'a' : undefined,
+          ];
+          expect(told.map(String).toSorted()).toEqual(expected.map(String).toSorted());
+        }
+      });
+    });
+
+    it('remove what is theirs, and leave what others have taken over', async () => {
+      await suite.own(async ({ store, other }) => {
+        const ids = await addTo(store, 'a', 4);
+        await addTo(store, 'b', 1);
+        await store.addChannel({ channelId: 'free', channelName: 'chat' });
+        await other.addChannel({ channelId: ids[0]!, channelName: 'chat', nodeId: 'b' });
+        await store.removeChannels([ids[0]!], { nodeId: 'a' });
+        await store.removeChannels([...ids.slice(0, 3), 'free', 'b 0', 'unknown'], { nodeId: 'a' });
+        const left = await other.locate([...ids, 'free', 'b 0']);
+        expect(new Map(left)).toEqual(
+          new Map([
+            [ids[0]!, 'b'],
+            [ids[3]!, 'a'],
+            ['free', null],
+            ['b 0', 'b'],
+          ]),
+        );
+        await store.removeChannels([ids[3]!], { nodeId: 'a' });
+        expect(await store.count()).toBe(3);
+      });
+    });
   });
 }

@@ -11,6 +11,7 @@ export interface ChannelContractSubject {
   dispose?: () => Promise<void>;
 }
 
+/** What the contract of channel stores is tried on, and what of it holds there. */
 export interface ChannelContractOptions {
   create: () => Promise<ChannelContractSubject>;
   capabilities: {

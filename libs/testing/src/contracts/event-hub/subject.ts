@@ -16,6 +16,7 @@ export interface EventHubContractSubject extends HubStores {
   dispose?: () => Promise<void>;
 }
 
+/** What the contract of event hub stores is tried on, and what of it holds there. */
 export interface EventHubContractOptions {
   /** The stores are empty, and nobody else's. The suite closes them. */
   create: () => Promise<EventHubContractSubject>;

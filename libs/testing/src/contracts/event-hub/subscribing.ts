@@ -106,6 +106,6 @@ export function subscribing(suite: EventHubSuite): void {
         expect(await other.countForTopic('big')).toBe(1000);
         expect((await other.listTopics()).topics).toEqual(['big']);
       });
-    });
+    }, 60_000);
   });
 }

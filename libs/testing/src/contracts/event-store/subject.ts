@@ -17,6 +17,7 @@ export interface EventStoreContractSubject {
   dispose?: () => Promise<void>;
 }
 
+/** What the contract of event stores is tried on. */
 export interface EventStoreContractOptions {
   create: () => Promise<EventStoreContractSubject>;
 }

@@ -15,6 +15,7 @@ export interface KvContractSubject {
   dispose?: () => Promise<void>;
 }
 
+/** What the contract of key-value adapters is tried on, and what of it holds there. */
 export interface KvContractOptions {
   create: () => Promise<KvContractSubject>;
   capabilities: {

@@ -211,7 +211,7 @@ export async function expectSameAtEveryPoint<Output>(
 ): Promise<Output> {
   const { places = CRASH_PLACES, mayBeAmbiguous = false } = options;
   const noted = noting(run);
-  const { output, notes } = await runCrashing(scene, noted, [], options);
+  const { output, notes } = await undisturbed(() => runCrashing(scene, noted, [], options), mayBeAmbiguous);
   const steps = [...notes.done.keys()].toSorted();
   expect(notes.swapped).toEqual([]);
   for (const place of places) {
@@ -220,8 +220,7 @@ export async function expectSameAtEveryPoint<Output>(
       try {
         crashed = await runCrashing(scene, noted, [{ place, at }], options);
       } catch (error) {
-        if (!mayBeAmbiguous) throw error;
-        expect(error).toMatchObject({ code: 'RUN_FAILED', cause: { code: 'AMBIGUOUS_STEP' } });
+        if (!mayBeAmbiguous || !isAmbiguous(error)) throw error;
         continue;
       }
       const where = `${place} ${at}`;
@@ -237,4 +236,20 @@ export async function expectSameAtEveryPoint<Output>(
     }
   }
   return output;
+}
+
+/** Without luck, names are used at the same time in the first run already, on a machine that is busy. */
+async function undisturbed<R>(run: () => Promise<R>, mayBeAmbiguous: boolean): Promise<R> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await run();
+    } catch (error) {
+      if (!mayBeAmbiguous || !isAmbiguous(error) || tries === 20) throw error;
+    }
+  }
+}
+
+function isAmbiguous(error: unknown): boolean {
+  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
+  return code === 'RUN_FAILED' && cause?.code === 'AMBIGUOUS_STEP';
 }

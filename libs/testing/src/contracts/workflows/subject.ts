@@ -19,6 +19,7 @@ export interface WorkflowContractSubject {
   dispose?: () => Promise<void>;
 }
 
+/** What the contract of workflow backends is tried on. */
 export interface WorkflowContractOptions {
   create: () => Promise<WorkflowContractSubject>;
   /** How many random workflows are tried. Default: 30. */
