@@ -7,7 +7,7 @@ export default {
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
     '^@nestbox/testing/(contracts|event-store|workflows)$': '<rootDir>/libs/testing/src/$1/index.ts',
-    '^@nestbox/(core|nest|postgres|redis|kv|channels|event-hub|event-store|workflows|testing|cli)$':
+    '^@nestbox/(core|nest|postgres|redis|kv|channels|event-hub|event-store|workflows|testing|typeorm|cli)$':
       '<rootDir>/libs/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
