@@ -1,3 +1,4 @@
-export { parseCommandLine, type LibName, type MigrateCommand } from './command-line.js';
-export { runCommandLine, type Output } from './run.js';
+export { ExitCode } from './exit-codes.js';
+export { runCommandLine } from './run.js';
+export type { Output, Terminal } from './terminal.js';
 export { UsageError } from './usage-error.js';

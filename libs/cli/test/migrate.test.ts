@@ -123,6 +123,23 @@ describe('nestbox migrate', () => {
     }
   });
 
+  it('prints the SQL of one more store for a database that has the foundation', async () => {
+    const other = await testDatabase();
+    const target = new Postgres(other.url);
+    try {
+      await target.query((await nestbox('migrate', 'sql', '--lib=kv')).out);
+      const args = ['--lib=kv', '--table=another'];
+      await target.query((await nestbox('migrate', 'sql', '--no-foundation', ...args)).out);
+      await target.query((await nestbox('migrate', 'sql', '--no-foundation', '--lib=workflows')).out);
+      expect(await nestbox('migrate', 'status', '--url', other.url, ...args)).toMatchObject({ code: 0 });
+      const all = await nestbox('migrate', 'sql', '--no-foundation');
+      expect(all.out).not.toContain('-- postgres: ');
+    } finally {
+      await target.close();
+      await other.drop();
+    }
+  });
+
   it('prints JSON for programs', async () => {
     const { out } = await nestbox('migrate', 'status', '--json', '--lib', 'kv');
     expect(JSON.parse(out)).toMatchObject([{ lib: 'kv', target: 'public.kv_store', pending: [] }]);
@@ -138,6 +155,7 @@ describe('nestbox migrate', () => {
     ],
     [['migrate', 'run', '--no-such-option'], '--no-such-option'],
     [['migrate', 'sql', '--dry-run'], '--dry-run goes with migrate run'],
+    [['migrate', 'sql', '--no-foundation', '--lib=postgres'], 'leaves nothing of --lib postgres'],
   ])('refuses %j with one line and exit code 2', async (args, problem) => {
     const { code, error } = await nestbox(...args);
     expect(code).toBe(2);
