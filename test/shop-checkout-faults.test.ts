@@ -1,4 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { jest } from '@jest/globals';
+import { createEventStore, type EventStore } from '@nestbox/event-store';
+import { Postgres } from '@nestbox/postgres';
 import { eventually, testDatabase, type TestDatabase } from '@nestbox/testing';
 import { CheckoutCustomer } from './support/checkout-customer.js';
 import { type RunningShop, startShop } from './support/running-shop.js';
@@ -130,4 +133,79 @@ describe('A shop that is killed', () => {
     }
     expect(await customer.stockOf(pen)).toBe(2000 - 3 * 501);
   });
+
+  it('in the middle of orders has stock, events, checkouts and answers that agree on what was sold', async () => {
+    const env = { PAYMENT_LATENCY: '5ms' };
+    let shop = await start(env);
+    const port = String(shop.port);
+    const initial = 500;
+    const products = await Promise.all([1, 2, 3].map(() => new CheckoutCustomer(shop).stocked(initial)));
+    const ended = new AbortController();
+    const answered: string[] = [];
+    const customers = Array.from({ length: 6 }, async (_, i) => {
+      for (let n = 0; !ended.signal.aborted; n++) {
+        const key = randomUUID();
+        const items = [
+          { productId: products[(i + n) % 3]!, quantity: 1 + (n % 2) },
+          { productId: products[(i + n + 1) % 3]!, quantity: 1 },
+        ];
+        // Again and again under the same key, until there is an answer.
+        const id = (await eventually(
+          () =>
+            shop
+              .order(key, { items })
+              .then(({ status, json }) => status === 201 && (json as { id: string }).id),
+          { timeoutMs: 60_000, intervalMs: 20 },
+        )) as string;
+        answered.push(id);
+        // Some are cancelled again, which may be cut off, too.
+        if (n % 3 === 0) await shop.send('POST', `/orders/${id}/cancel`).catch(() => undefined);
+      }
+    });
+    for (let kill = 0; kill < 3; kill++) {
+      const before = answered.length;
+      await eventually(() => answered.length > before + 8, { timeoutMs: 60_000 });
+      await shop.process.kill('SIGKILL');
+      shop = await start({ ...env, PORT: port });
+    }
+    ended.abort();
+    await Promise.all(customers);
+    await shop.process.kill('SIGTERM');
+
+    const events = createEventStore(database.url);
+    const postgres = new Postgres(database.url);
+    try {
+      const { placed, sold } = await soldBy(events);
+      // What was answered has happened; and what has happened was answered, since each customer waited for it.
+      expect([...placed].toSorted()).toEqual(answered.toSorted());
+      const runs = await postgres.query(
+        `select id from workflows.workflow_runs where workflow = 'shop.checkout'`,
+      );
+      expect(runs.map(({ id }) => String(id)).toSorted()).toEqual(answered.toSorted());
+      const stocks = await postgres.query('select id, stock from shop.product order by id');
+      expect(stocks.map(({ id, stock }) => [id, Number(stock) + (sold.get(String(id)) ?? 0)])).toEqual(
+        products.toSorted().map((id) => [id, initial]),
+      );
+      expect([...sold.values()].every((quantity) => quantity > 0)).toBe(true);
+    } finally {
+      await events.close();
+      await postgres.close();
+    }
+  });
 });
+
+/** The orders in the log, and how many of each product were sold and not returned. */
+async function soldBy(events: EventStore): Promise<{ placed: Set<string>; sold: Map<string, number> }> {
+  const placed = new Set<string>();
+  const sold = new Map<string, number>();
+  const types = ['OrderPlaced', 'ProductSold', 'ProductReturned'];
+  for await (const { type, data, metadata } of events.readAll({ types })) {
+    if (type === 'OrderPlaced') placed.add(metadata.streamName.replace(/^order-/, ''));
+    else {
+      const { productId, quantity } = data as { productId: string; quantity: number };
+      const sign = type === 'ProductSold' ? 1 : -1;
+      sold.set(productId, (sold.get(productId) ?? 0) + sign * quantity);
+    }
+  }
+  return { placed, sold };
+}

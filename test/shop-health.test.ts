@@ -27,7 +27,12 @@ const up = {
   status: 'ok',
   details: {
     postgres: { status: 'up', latencyMs: expect.any(Number) },
+    typeorm: { status: 'up' },
     kv: { status: 'up', latencyMs: expect.any(Number) },
+    eventStore: { status: 'up' },
+    workflows: { status: 'up' },
+    channels: { status: 'up' },
+    eventHub: { status: 'up' },
   },
 };
 
@@ -45,11 +50,16 @@ async function expectDownThenUp(
       expect(down.ms).toBeLessThan(1500);
       expect(down.json).toMatchObject({
         status: 'error',
-        details: { postgres: { status: 'down', message: expect.any(String) }, kv: { status: 'down' } },
+        details: {
+          postgres: { status: 'down', message: expect.any(String) },
+          typeorm: { status: 'down', message: expect.any(String) },
+          kv: { status: 'down' },
+        },
       });
     }
     // Readiness is about the process: with the database away, no instance could do better.
     expect((await shop.get('/health/ready')).status).toBe(200);
+    expect((await shop.get('/health/live')).json).toEqual({ status: 'alive' });
     const refused = await shop.get('/products/any');
     expect(refused.status).toBe(503);
     expect(refused.headers.get('retry-after')).toBe('1');

@@ -77,7 +77,7 @@ describe('The shop', () => {
     let exit: ReturnType<RunningShop['process']['kill']>;
     let order: ReturnType<RunningShop['order']>;
     await postgres.transaction(async (transaction) => {
-      await transaction.query(`select 1 from shop_kv where key = 'products:slow' for update`);
+      await transaction.query(`select 1 from shop.product where id = 'slow' for update`);
       order = shop.order('slow', { items: [{ productId: 'slow', quantity: 1 }] });
       await somebodyWaits(postgres);
       exit = shop.process.kill('SIGTERM');
@@ -103,7 +103,7 @@ describe('The shop', () => {
     await using shop = await startShop({ DATABASE_URL: database.url, SHUTDOWN_TIMEOUT: '300ms' });
     await shop.put('/products/stuck', { name: 'Stuck', price: 1, stock: 1 });
     await postgres.transaction(async (transaction) => {
-      await transaction.query(`select 1 from shop_kv where key = 'products:stuck' for update`);
+      await transaction.query(`select 1 from shop.product where id = 'stuck' for update`);
       const order = shop.order('stuck', { items: [{ productId: 'stuck', quantity: 1 }] });
       await somebodyWaits(postgres);
       const exit = shop.process.kill('SIGTERM');

@@ -132,13 +132,29 @@ describe.each(['PostgreSQL and Redis', 'PostgreSQL alone'])('Two shops on %s', (
     const reply = await shops[0].order(randomUUID(), { items: [{ productId: id, quantity: 2 }] });
     expect(reply.status).toBe(201);
     await eventually(() => client.of(`stock.${id}`).length > 0 && client.of('orders').length > 0);
-    expect(client.of(`stock.${id}`)).toEqual([{ id, stock: 1, version: expect.any(String) }]);
+    expect(client.of(`stock.${id}`)).toEqual([{ id, stock: 1, price: 100, version: expect.any(String) }]);
     expect(client.of('orders')).toEqual([
       { id: (reply.json as { id: string }).id, items: [{ productId: id, quantity: 2 }], total: 200 },
     ]);
-    const change = { event: `stock.${id}`, id, stock: 1, version: expect.any(String) };
+    const change = { event: `stock.${id}`, id, stock: 1, price: 100, version: expect.any(String) };
     await eventually(() => stream.changes.some((one) => (one as { stock?: number }).stock === 1));
     expect(stream.changes).toContainEqual(change);
+  });
+
+  it('tell of a new price, and of a product that is gone', async () => {
+    const id = `live ${randomUUID()}`;
+    const path = `/products/${encodeURIComponent(id)}`;
+    const client = await connect(shops[1]);
+    await client.join(`stock.${id}`);
+    await shops[0].put(path, { name: 'Live', price: 100, stock: 3 });
+    await shops[0].put(path, { name: 'Live', price: 120, stock: 3 });
+    await shops[0].send('DELETE', path);
+    await eventually(() => expect(client.of(`stock.${id}`)).toHaveLength(3));
+    expect(client.of(`stock.${id}`)).toEqual([
+      { id, stock: 3, price: 100, version: '1' },
+      { id, stock: 3, price: 120, version: '2' },
+      { id, stock: null, price: null, version: '3' },
+    ]);
   });
 
   it('tell a client what is wrong with its message, and go on', async () => {
@@ -150,6 +166,24 @@ describe.each(['PostgreSQL and Redis', 'PostgreSQL alone'])('Two shops on %s', (
     const errors = client.of('error').map((data) => (data as { message: string }).message);
     expect(errors).toEqual(['data.topic must not be empty.', expect.stringContaining('data.since.offset')]);
     expect(await broadcast(shops[0], { topic: 'x' })).toBe(400);
+  });
+
+  it('find nothing wrong with clients that hang up while they join', async () => {
+    const before = shops[0].errors.length;
+    for (let i = 0; i < 10; i++) {
+      const client = await connect(shops[0]);
+      for (let topic = 0; topic < 20; topic++) client.send('join', { topic: `left-${topic}` });
+      // It is gone after another number of answers each time.
+      await eventually(() => client.messages.length >= i, { intervalMs: 1 });
+      await client.close();
+    }
+    const last = await connect(shops[0]);
+    await last.join('still there');
+    await eventually(async () => {
+      const { json } = await shops[0].get('/health');
+      expect(json).toMatchObject({ details: { channels: { channels: 1 } } });
+    });
+    expect(shops[0].errors.slice(before)).toEqual([]);
   });
 
   it('let clients of a killed instance go on at the other, with exactly what they have missed', async () => {

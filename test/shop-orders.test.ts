@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { jest } from '@jest/globals';
 import { eventually, testDatabase, type TestDatabase } from '@nestbox/testing';
 import { Postgres } from '@nestbox/postgres';
 import { type Reply, type RunningShop, startShop } from './support/running-shop.js';
@@ -10,6 +11,9 @@ let postgres: Postgres;
 let shops: [RunningShop, RunningShop];
 /** All that were started besides. */
 const started: RunningShop[] = [];
+
+/** The shop is started, killed and started again, on a machine that may be busy. */
+jest.setTimeout(90_000);
 
 beforeAll(async () => {
   database = await testDatabase();
@@ -204,8 +208,8 @@ describe('A shop that is killed', () => {
     await using doomed = await startShop({ DATABASE_URL: database.url });
     let reply: Promise<Reply | undefined>;
     await postgres.transaction(async (transaction) => {
-      // While this row is locked the order's transaction is open, with the key's record written.
-      await transaction.query(`select 1 from shop_kv where key = $1 for update`, [`products:${id}`]);
+      // While this row is locked the order's transaction is open.
+      await transaction.query(`select 1 from shop.product where id = $1 for update`, [id]);
       reply = doomed.order(key, body).catch(() => undefined);
       await somebodyWaits(postgres);
       await doomed.process.kill('SIGKILL');

@@ -6,6 +6,7 @@ import {
   type TestDatabase,
   type TestRedis,
 } from '@nestbox/testing';
+import { LiveClient } from './support/live-client.js';
 import { type RunningShop, startShop } from './support/running-shop.js';
 
 let database: TestDatabase;
@@ -90,6 +91,26 @@ describe('The shop with a Redis', () => {
       expect(shops[0].log).toContain('The cache works again');
     });
   });
+
+  it('tells of what was ordered while it was gone, when it is back', async () => {
+    await shops[0].put('/products/told', pen);
+    const client = await LiveClient.open(shops[1].url);
+    await client.join('orders');
+    await redis.stop();
+    const order = await shops[0].order('told', { items: [{ productId: 'told', quantity: 1 }] });
+    expect(order.status).toBe(201);
+    await redis.start();
+    const { id } = order.json as { id: string };
+    await eventually(
+      () => {
+        // It has lost all channels, too. Where that is found out first, whoever looks has to come back, and reads.
+        if (client.closedWith !== undefined) expect(client.closedWith.code).toBe(1012);
+        else expect(client.of('orders')).toContainEqual(expect.objectContaining({ id }));
+      },
+      { timeoutMs: 30_000 },
+    );
+    await client.close();
+  }, 60_000);
 
   it('starts also while that is gone', async () => {
     const REDIS_URL = `redis://127.0.0.1:${await freePort()}`;

@@ -124,7 +124,7 @@ describe('A confirmed cart', () => {
     await customer.add(path, pen, { quantity: 2 });
     await using doomed = await startShop({ DATABASE_URL: database.url });
     await postgres.transaction(async (transaction) => {
-      await transaction.query(`select 1 from shop_kv where key = $1 for update`, [`products:${pen}`]);
+      await transaction.query(`select 1 from shop.product where id = $1 for update`, [pen]);
       const reply = customer.confirm(path, doomed).catch(() => undefined);
       await somebodyWaits(postgres);
       await doomed.process.kill('SIGKILL');

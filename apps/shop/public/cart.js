@@ -1,205 +1,187 @@
-const KEPT = 'nestbox-shop-cart';
+import { keep, kept, newId, onKept } from './kept.js';
+import { reading } from './reading.js';
+import { change, read, Refusal } from './requests.js';
+
+const KEPT = 'cart';
 
 /**
- * The cart of this browser: what is in it, all that has happened to it, and what was in it after each event. Another
- * window that shows the same cart (`#cart=<id>`) follows it live.
+ * The cart of this browser: what is in it, and all that has happened to it. Every window that shows the same cart
+ * follows it live; `#cart=<id>` in the address shows another one.
  */
 export class Cart {
   #live;
-  #money;
-  #newKey;
-  #card;
+  #onChange;
+  #onProblem;
   #id;
+  /** As it is; undefined for none. */
+  #state;
   /** Its events, oldest first; the version of each is its place. */
-  #history = [];
-  /** The version that is looked at; undefined to follow the newest. */
-  #looksAt;
-  /** What changes the view happens one after the other, so that a late answer does not overwrite a newer one. */
-  #turn = Promise.resolve();
+  #events = [];
+  /** Changes are asked for one after the other, in the order in which somebody wanted them. */
+  #last = Promise.resolve();
+  #refresh = reading(() => this.#load());
 
-  /** `newKey` gives texts for `Idempotency-Key`, `card` the token of the card that pays. */
-  constructor(live, { money, newKey, card }) {
+  /** `onChange` is called whenever there is something new to show; `onProblem` with what is wrong, or with ''. */
+  constructor(live, { onChange, onProblem }) {
     this.#live = live;
-    this.#money = money;
-    this.#newKey = newKey;
-    this.#card = card;
-    one('#cart-version').addEventListener('input', ({ target }) => void this.#lookAt(Number(target.value)));
-    one('#cart-confirm').addEventListener('click', () => void this.#confirm());
-    one('#cart-new').addEventListener('click', () => void this.#follow(undefined));
-    addEventListener('hashchange', () => void this.#follow(idInAddress() ?? this.#id));
-    void this.#follow(idInAddress() ?? localStorage.getItem(KEPT) ?? undefined);
+    this.#onChange = onChange;
+    this.#onProblem = onProblem;
   }
 
-  /** Opens a cart where there is none that could be added to. */
-  async add({ id: productId }) {
-    if (this.#id === undefined || this.#history.at(-1)?.type === 'ShoppingCartConfirmed') {
-      const opened = await fetch('carts', { method: 'POST' });
-      if (!opened.ok) return this.#say(opened);
-      await this.#follow((await opened.json()).id);
-    }
-    return this.#send('POST', 'items', { productId, quantity: 1 });
+  /** Shows the one that the address names, else the one of the last visit. */
+  start() {
+    addEventListener('hashchange', () => this.#lookAt(idInAddress() ?? kept(KEPT)));
+    // Another window has begun a new one, or confirmed this one and goes on.
+    onKept(KEPT, (id) => {
+      if (idInAddress() === undefined) this.#lookAt(id);
+    });
+    this.#lookAt(idInAddress() ?? kept(KEPT));
   }
 
-  #confirm() {
-    return this.#send('POST', 'confirm', { card: this.#card() });
+  get id() {
+    return this.#id;
   }
 
-  async #send(method, path, body) {
-    const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': this.#newKey() };
-    const request = { method, headers, body: JSON.stringify(body) };
-    const response = await fetch(this.#path(path), request);
-    await this.#say(response);
-    // The news of it come over the hub; without a connection this is how it is seen.
-    if (response.ok) await this.#refresh();
+  get state() {
+    return this.#state;
   }
 
-  /** Shows another cart, or none. */
-  async #follow(id) {
-    if (this.#id !== undefined) this.#live.leave(topicOf(this.#id));
-    this.#id = id;
-    this.#history = [];
-    this.#looksAt = undefined;
-    one('#cart-problem').textContent = '';
-    one('#cart-history').replaceChildren();
-    // For the next visit, and to be opened in another window.
-    history.replaceState(null, '', id === undefined ? location.pathname : `#cart=${encodeURIComponent(id)}`);
-    if (id === undefined) localStorage.removeItem(KEPT);
-    else {
-      localStorage.setItem(KEPT, id);
-      this.#live.join(topicOf(id), {
-        onMessage: (event) => void this.#happened(event),
-        onMissed: () => void this.#refresh(),
-      });
-    }
-    await this.#refresh();
+  get events() {
+    return this.#events;
   }
 
-  /** An event that the hub tells of. It may be known already; if it does not come next, others were missed. */
-  #happened({ id, ...event }) {
-    if (id !== this.#id || event.version <= this.#history.length) return undefined;
-    if (event.version > this.#history.length + 1) return this.#refresh();
-    this.#history.push(event);
-    return this.#inTurn(() => this.#load());
+  refresh() {
+    return this.#refresh();
   }
 
-  /** Reads what has happened meanwhile. */
-  #refresh() {
-    const id = this.#id;
+  /** Opens a cart where there is none that could be added to. @returns whether it was added */
+  add(productId) {
     return this.#inTurn(async () => {
-      if (id !== this.#id) return;
-      if (id === undefined) return this.#show(undefined);
-      let hasMore;
-      do {
-        const after = this.#history.length;
-        const response = await fetch(this.#path(`history?after=${after}`), { cache: 'no-store' });
-        // A cart of another database, say.
-        if (response.status === 404 && id === this.#id) return void this.#follow(undefined);
-        if (!response.ok) return this.#say(response);
-        const { events, version } = await response.json();
-        if (id !== this.#id) return;
-        this.#history.push(...events.filter((event) => event.version > this.#history.length));
-        hasMore = events.length > 0 && this.#history.length < version;
-      } while (hasMore);
-      await this.#load();
+      await this.#openOne();
+      await this.#change('POST', 'items', { productId, quantity: 1 });
     });
   }
 
-  /** @param version the newest one goes on changing */
-  #lookAt(version) {
-    this.#looksAt = version === this.#history.length ? undefined : version;
-    return this.#inTurn(() => this.#load());
+  /** @param quantity undefined for all of them */
+  remove(productId, quantity) {
+    const rest = quantity === undefined ? '' : `?quantity=${quantity}`;
+    return this.#inTurn(() => this.#change('DELETE', `items/${encodeURIComponent(productId)}${rest}`));
   }
 
-  #inTurn(change) {
-    // One that fails, without a connection say, is not to be the last.
-    this.#turn = this.#turn.then(change).catch((error) => {
-      one('#cart-problem').textContent = `The cart cannot be shown: ${error.message}`;
+  /** @throws Refusal, which is for whoever checks out to show */
+  async confirm(body) {
+    await this.#last;
+    const state = await change('POST', this.#path('confirm'), { body });
+    this.#accept(state);
+    return state;
+  }
+
+  startAnew() {
+    keep(KEPT, undefined);
+    this.#onProblem('');
+    this.#lookAt(undefined);
+  }
+
+  /** What was in it after one of its events. */
+  at(version) {
+    return read(this.#path(`?version=${version}`));
+  }
+
+  /** @returns whether it was done */
+  #inTurn(what) {
+    this.#onProblem('');
+    this.#last = this.#last.then(() => this.#attempt(what));
+    return this.#last;
+  }
+
+  async #attempt(what) {
+    const id = this.#id;
+    try {
+      await what();
+      return true;
+    } catch (error) {
+      if (error instanceof Refusal) this.#onProblem(error.message);
+      else reportError(error);
+      // It may be of another database, or be changed by somebody else.
+      if (id === this.#id) void this.#refresh();
+      return false;
+    }
+  }
+
+  async #openOne() {
+    if (this.#id !== undefined && this.#state === undefined) await this.#refresh();
+    if (this.#state?.status === 'open') return;
+    const own = kept(KEPT);
+    if (own !== undefined && own !== this.#id) {
+      this.#lookAt(own);
+      await this.#refresh();
+      if (this.#state?.status === 'open') return;
+    }
+    const id = newId();
+    const state = await change('PUT', `carts/${id}`);
+    keep(KEPT, id);
+    this.#lookAt(id);
+    this.#accept(state);
+  }
+
+  async #change(method, rest, body) {
+    this.#accept(await change(method, this.#path(rest), { body, key: newId() }));
+  }
+
+  /** Shows what the shop has answered at once; what has happened is read behind it. */
+  #accept(state) {
+    if (state.id !== this.#id) return;
+    if (state.version >= (this.#state?.version ?? 0)) this.#state = state;
+    this.#onChange();
+    void this.#refresh();
+  }
+
+  #lookAt(id) {
+    if (id === this.#id) return;
+    if (this.#id !== undefined) this.#live.leave(topicOf(this.#id));
+    if (idInAddress() !== undefined && idInAddress() !== id)
+      history.replaceState(null, '', location.pathname);
+    this.#id = id;
+    this.#state = undefined;
+    this.#events = [];
+    this.#onChange();
+    if (id === undefined) return;
+    if (kept(KEPT) === undefined) keep(KEPT, id);
+    this.#live.join(topicOf(id), {
+      onMessage: ({ version }) => {
+        if (version > this.#events.length) void this.#refresh();
+      },
+      onMissed: () => void this.#refresh(),
     });
-    return this.#turn;
+    void this.#refresh();
   }
 
   async #load() {
     const id = this.#id;
-    const version = this.#looksAt;
     if (id === undefined) return;
-    const response = await fetch(this.#path(version === undefined ? '' : `?version=${version}`));
-    if (!response.ok) return this.#say(response);
-    const cart = await response.json();
-    // Meanwhile another one may have been asked for, whose turn is next.
-    if (id === this.#id && version === this.#looksAt) this.#show(cart);
-  }
-
-  #show(cart) {
-    const newest = this.#history.length;
-    const isOld = cart !== undefined && this.#looksAt !== undefined;
-    const isOpen = cart?.status === 'open' && !isOld;
-    one('#cart-items').replaceChildren(...(cart?.items ?? []).map((item) => this.#row(item, isOpen)));
-    one('#cart-total').textContent = this.#money.format((cart?.total ?? 0) / 100);
-    one('#cart-status').textContent = statusOf(cart, isOld);
-    one('#cart-confirm').disabled = !isOpen || cart.items.length === 0;
-    one('#cart-new').disabled = cart === undefined;
-    one('#cart-past').hidden = newest < 2;
-    const range = one('#cart-version');
-    range.max = String(newest);
-    range.value = String(this.#looksAt ?? newest);
-    one('#cart-version-label').textContent = `Version ${range.value} of ${newest}`;
-    const list = one('#cart-history');
-    for (const event of this.#history.slice(list.children.length)) list.prepend(this.#entry(event));
-    for (const [i, entry] of [...list.children].entries()) {
-      entry.querySelector('button').setAttribute('aria-current', String(newest - i === cart.version));
+    try {
+      const events = await this.#newEvents();
+      const state = await read(this.#path(''));
+      if (id !== this.#id) return;
+      this.#events.push(...events.filter(({ version }) => version > this.#events.length));
+      if (state.version >= (this.#state?.version ?? 0)) this.#state = state;
+      this.#onChange();
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.status !== 404 || id !== this.#id) throw error;
+      if (kept(KEPT) === id) keep(KEPT, undefined);
+      else this.#onProblem(error.message);
+      this.#lookAt(undefined);
     }
   }
 
-  #row({ productId, name, quantity, unitPrice }, isOpen) {
-    const row = one('#cart-row').content.cloneNode(true).firstElementChild;
-    row.querySelector('th').textContent = name;
-    row.querySelector('.quantity').textContent = String(quantity);
-    row.querySelector('.price').textContent = this.#money.format((quantity * unitPrice) / 100);
-    const button = row.querySelector('button');
-    button.setAttribute('aria-label', `Remove one ${name}`);
-    button.disabled = !isOpen;
-    const path = `items/${encodeURIComponent(productId)}?quantity=1`;
-    button.addEventListener('click', () => void this.#send('DELETE', path));
-    return row;
-  }
-
-  #entry(event) {
-    const entry = one('#cart-event').content.cloneNode(true).firstElementChild;
-    const button = entry.querySelector('button');
-    button.textContent = `${event.version}. ${this.#sentence(event)}`;
-    button.addEventListener('click', () => void this.#lookAt(event.version));
-    const time = entry.querySelector('time');
-    time.dateTime = event.at;
-    time.textContent = new Date(event.at).toLocaleTimeString();
-    return entry;
-  }
-
-  #sentence({ type, data }) {
-    switch (type) {
-      case 'ShoppingCartOpened':
-        return 'Opened';
-      case 'ProductItemAdded':
-        return `${data.quantity} × ${data.name} added`;
-      case 'ProductItemRemoved':
-        return `${data.quantity} × ${this.#nameOf(data.productId)} removed`;
-      case 'ShoppingCartConfirmed':
-        return 'Confirmed';
-      default:
-        return type;
+  async #newEvents() {
+    const all = [];
+    for (;;) {
+      const after = this.#events.length + all.length;
+      const { events, version } = await read(this.#path(`history?after=${after}`));
+      all.push(...events);
+      if (events.length === 0 || after + events.length >= version) return all;
     }
-  }
-
-  /** As it was called when it was added. */
-  #nameOf(productId) {
-    return this.#history.findLast(({ data }) => data.name !== undefined && data.productId === productId)?.data
-      .name;
-  }
-
-  /** What is wrong, or nothing any more. */
-  async #say(response) {
-    one('#cart-problem').textContent = response.ok
-      ? ''
-      : ((await response.json()).detail ?? response.statusText);
   }
 
   #path(rest) {
@@ -208,21 +190,10 @@ export class Cart {
   }
 }
 
-function one(selector) {
-  return document.querySelector(selector);
-}
-
 function topicOf(id) {
   return `carts.${id}`;
 }
 
 function idInAddress() {
   return new URLSearchParams(location.hash.slice(1)).get('cart') ?? undefined;
-}
-
-function statusOf(cart, isOld) {
-  if (cart === undefined) return 'Nothing in it yet. Add a product.';
-  if (isOld) return `As it was after ${cart.version === 1 ? 'its first event' : `${cart.version} events`}.`;
-  if (cart.status === 'confirmed') return `Confirmed: order ${cart.orderId}.`;
-  return cart.items.length === 0 ? 'Empty.' : 'Open.';
 }

@@ -1,134 +1,145 @@
+import { Account } from './account.js';
+import { Announcements } from './announcements.js';
+import { Buying } from './buying.js';
+import { CartPast } from './cart-past.js';
+import { CartView } from './cart-view.js';
 import { Cart } from './cart.js';
+import { CheckoutForm } from './checkout.js';
+import { Customer } from './customer.js';
+import { isInView, one, setText } from './dom.js';
+import { Health } from './health.js';
 import { Live } from './live.js';
+import { say, sayUntilFurtherNotice } from './news.js';
 import { Orders } from './orders.js';
+import { Products } from './products.js';
+import { askAgainNow, onAway } from './requests.js';
 import { Sales } from './sales.js';
+import { inSentence } from './words.js';
 
-const MAX_FEED = 12;
-const STATES = { live: 'Live', lost: 'Connection lost, trying again …' };
+/** What stands at the top, and what is said about it at the bottom until it changes. */
+const STATES = {
+  live: ['Live', ''],
+  deaf: [
+    'Not live',
+    'What you see may be a few seconds old: the live connection is lost. Buying works all the same.',
+  ],
+  away: [
+    'Away',
+    'The shop cannot answer right now. The page tries again by itself; what you have asked for is kept, and happens once.',
+  ],
+};
 
-const connection = document.querySelector('#connection');
-const rows = new Map();
-const money = new Intl.NumberFormat('en', { style: 'currency', currency: 'EUR' });
+let isConnected = false;
+let isAway = false;
+let isDeaf = false;
+let wereTold = true;
+let wasLive = false;
 
 const live = new Live(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`, {
   onState(state) {
-    connection.dataset.state = state;
-    connection.textContent = STATES[state];
+    isConnected = state === 'live';
+    // Who waits for the shop need not wait any longer.
+    if (isConnected) askAgainNow();
+    void health.check();
+    showState();
+  },
+});
+onAway((is) => {
+  isAway = is;
+  showState();
+});
+
+const customer = new Customer();
+const account = new Account(customer, { onForget: forget });
+const orders = new Orders(live, { onStatus: tellStatus });
+const cart = new Cart(live, {
+  onChange() {
+    cartView.show();
+    cartPast.show();
+    // Also when it was ordered in another window.
+    if (cart.state?.orderId !== undefined) orders.own(cart.state.orderId);
+  },
+  onProblem: (text) => tellProblem('#cart-problem', text),
+});
+const cartView = new CartView(cart);
+const cartPast = new CartPast(cart);
+const checkout = new CheckoutForm({ cart, customer, onOrder: ordered });
+const buying = new Buying({
+  customer,
+  card: () => one('#card').value,
+  onOrder: ordered,
+  onProblem: (text) => tellProblem('#products-problem', text),
+});
+const products = new Products(live, {
+  async onAdd(id, name) {
+    const isAdded = await cart.add(id);
+    // On a small screen the cart is far away.
+    if (isAdded && !isInView(one('#cart-status'))) say(`${inSentence(name)} is in your cart.`, 'cart');
+  },
+  onBuy(id) {
+    setText(one('#products-problem'), '');
+    return buying.buy(id);
+  },
+});
+const sales = new Sales();
+const health = new Health({
+  onReport({ sells, tells }) {
+    if (sells) askAgainNow();
+    // Nobody has told what has happened, or will.
+    if (sells && !(isConnected && tells && wereTold)) {
+      for (const part of [products, cart, orders, account, sales]) void part.refresh();
+    }
+    isAway = !sells;
+    wereTold = isConnected && tells;
+    isDeaf = !tells;
+    showState();
   },
 });
 
-const cart = new Cart(live, { money, newKey, card: chosenCard });
-const orders = new Orders(live, { describe });
-new Sales({ money }).follow(live);
-live.join('announcements', {
-  onMessage: (data) => addToFeed('#announcements', typeof data === 'string' ? data : JSON.stringify(data)),
-});
-document.querySelector('#announce').addEventListener('submit', (event) => void announce(event));
-await loadProducts();
-// The products first: orders are called by their names.
-await orders.follow();
+cart.start();
+buying.resume();
+new Announcements().follow(live);
+sales.follow(live);
+void products.refresh();
+void orders.follow();
+void account.refresh();
+void health.follow();
 
-async function loadProducts() {
-  const note = document.querySelector('#products-note');
-  const response = await fetch('products?limit=40');
-  if (!response.ok) {
-    note.textContent = 'The products cannot be shown right now. Reload the page in a moment.';
-    return;
-  }
-  const { products } = await response.json();
-  note.hidden = products.length > 0;
-  note.textContent = 'There are none yet. Load some with: npm run seed';
-  document.querySelector('#products-table').hidden = products.length === 0;
-  for (const product of products) addProduct(product);
+function showState() {
+  const state = isAway ? 'away' : isConnected && !isDeaf ? 'live' : 'deaf';
+  // At first there is nothing to say yet.
+  if (!wasLive && state === 'deaf') return;
+  const badge = one('#connection');
+  if (badge.dataset.state === state) return;
+  const isBack = state === 'live' && wasLive;
+  wasLive ||= state === 'live';
+  badge.dataset.state = state;
+  setText(badge, STATES[state][0]);
+  sayUntilFurtherNotice(STATES[state][1]);
+  if (isBack) say('The shop is back. You see everything as it is now.');
 }
 
-function addProduct(product) {
-  const row = document.querySelector('#product-row').content.cloneNode(true).firstElementChild;
-  row.querySelector('th').textContent = product.name;
-  row.querySelector('.price').textContent = money.format(product.price / 100);
-  const button = row.querySelector('.buy');
-  button.setAttribute('aria-label', `Buy ${product.name}`);
-  button.addEventListener('click', () => void buy(product, button));
-  const add = row.querySelector('.add');
-  add.setAttribute('aria-label', `Add ${product.name} to the cart`);
-  add.addEventListener('click', () => void cart.add(product));
-  document.querySelector('#products').append(row);
-  const entry = { row, name: product.name, version: 0n };
-  rows.set(product.id, entry);
-  showStock(entry, product.stock);
-  live.join(`stock.${product.id}`, {
-    onMessage({ stock, version }) {
-      if (BigInt(version) <= entry.version) return;
-      entry.version = BigInt(version);
-      showStock(entry, stock, true);
-    },
-    onMissed: () => refresh(product.id),
-  });
+/** Also at the bottom, where it would not be seen in its place. */
+function tellProblem(place, text) {
+  setText(one(place), text);
+  if (text !== '' && !isInView(one(place))) say(text, place);
 }
 
-async function refresh(id) {
-  const response = await fetch(`products/${encodeURIComponent(id)}`, { cache: 'no-store' });
-  if (response.ok) showStock(rows.get(id), (await response.json()).stock, true);
+/** Somebody else may use this browser now. */
+function forget() {
+  checkout.fill();
+  orders.disown();
+  if (cart.state?.status === 'confirmed') cart.startAnew();
 }
 
-function showStock({ row }, stock, isNew = false) {
-  const cell = row.querySelector('.stock');
-  cell.textContent = stock === null ? 'gone' : String(stock);
-  cell.dataset.empty = String(!stock);
-  for (const button of row.querySelectorAll('button')) button.disabled = !stock;
-  if (!isNew) return;
-  // Without the reflow in between the animation would not begin anew.
-  cell.classList.remove('changed');
-  cell.getBoundingClientRect();
-  cell.classList.add('changed');
+function ordered(id) {
+  orders.own(id);
+  void account.refresh();
+  say('Your order is placed. Its steps are shown under “Orders”.', id);
 }
 
-async function buy({ id, name }, button) {
-  button.disabled = true;
-  const response = await fetch('orders', {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', 'Idempotency-Key': newKey() },
-    body: JSON.stringify({ items: [{ productId: id, quantity: 1 }], card: chosenCard() }),
-  });
-  button.disabled = false;
-  if (!response.ok) orders.say(`${name}: ${(await response.json()).detail}`);
-}
-
-/** The token of the card that pays for what is bought here. */
-function chosenCard() {
-  return document.querySelector('#card').value;
-}
-
-/** An order as a sentence. */
-function describe({ items, total }) {
-  const what = items.map(
-    ({ productId, name, quantity }) => `${quantity} × ${name ?? rows.get(productId)?.name ?? productId}`,
-  );
-  return `${what.join(', ')}: ${money.format(total / 100)}`;
-}
-
-async function announce(event) {
-  event.preventDefault();
-  const { text } = event.target.elements;
-  const response = await fetch('broadcast', {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ data: text.value }),
-  });
-  if (response.ok) text.value = '';
-}
-
-function addToFeed(selector, text) {
-  const item = document.createElement('li');
-  item.textContent = text;
-  const feed = document.querySelector(selector);
-  feed.prepend(item);
-  while (feed.children.length > MAX_FEED) feed.lastElementChild.remove();
-}
-
-/** `crypto.randomUUID` is there on https and localhost only, and the page may be looked at from elsewhere. */
-function newKey() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
-    byte.toString(16).padStart(2, '0'),
-  ).join('');
+function tellStatus({ id, isOwn }, status, what) {
+  if (!isOwn) return;
+  say(`Your order is ${status}. ${what}`, id);
+  void account.refresh();
 }

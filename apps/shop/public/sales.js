@@ -1,3 +1,8 @@
+import { fromTemplate, one, setText, showList } from './dom.js';
+import { reading } from './reading.js';
+import { read } from './requests.js';
+import { money, number } from './words.js';
+
 /** How many products are read, and how many of them are shown. */
 const READ = 500;
 const SHOWN = 10;
@@ -7,27 +12,25 @@ const SHOWN = 10;
  * position of a sale tells which they are, so that each counts once however it comes to be known.
  */
 export class Sales {
-  #money;
   /** As the shop has added it up; undefined until it was read. */
   #counted;
   /** Whether there are more than were read. */
   #hasMore = false;
   /** Sales that the hub told of, by position. */
   #told = new Map();
-
-  constructor({ money }) {
-    this.#money = money;
-  }
+  #refresh = reading(() => this.#load());
 
   follow(live) {
-    live.join('sales', { onMessage: (sale) => this.#sold(sale), onMissed: () => void this.#load() });
-    void this.#load();
+    live.join('sales', { onMessage: (sale) => this.#sold(sale), onMissed: () => void this.#refresh() });
+    void this.#refresh();
+  }
+
+  refresh() {
+    return this.#refresh();
   }
 
   async #load() {
-    const response = await fetch(`sales?limit=${READ}`, { cache: 'no-store' });
-    if (!response.ok) return;
-    const { products, cursor } = await response.json();
+    const { products, cursor } = await read(`sales?limit=${READ}`);
     this.#counted = new Map(products.map((product) => [product.productId, product]));
     this.#hasMore = cursor !== null;
     for (const [position, sale] of this.#told) if (!this.#isNew(sale)) this.#told.delete(position);
@@ -36,7 +39,7 @@ export class Sales {
 
   #sold(sale) {
     this.#told.set(sale.position, sale);
-    if (this.#told.size % READ === 0) void this.#load();
+    if (this.#told.size % READ === 0) void this.#refresh();
     this.#show();
   }
 
@@ -52,22 +55,23 @@ export class Sales {
       if (!this.#isNew(sale)) continue;
       const { name, quantity, revenue } = sums.get(sale.productId) ?? { quantity: 0, revenue: 0 };
       sums.set(sale.productId, {
+        productId: sale.productId,
         name: name ?? sale.name,
         quantity: quantity + sale.quantity,
         revenue: revenue + sale.quantity * sale.unitPrice,
       });
     }
     const products = [...sums.values()].sort((a, b) => b.revenue - a.revenue).slice(0, SHOWN);
-    document.querySelector('#no-sales').hidden = products.length > 0;
-    document.querySelector('#sales-table').hidden = products.length === 0;
-    document.querySelector('#sales').replaceChildren(...products.map((product) => this.#row(product)));
-  }
-
-  #row({ name, quantity, revenue }) {
-    const row = document.querySelector('#sales-row').content.cloneNode(true).firstElementChild;
-    row.querySelector('th').textContent = name;
-    row.querySelector('.quantity').textContent = String(quantity);
-    row.querySelector('.revenue').textContent = this.#money.format(revenue / 100);
-    return row;
+    one('#no-sales').hidden = products.length > 0;
+    one('#sales-table').hidden = products.length === 0;
+    showList(one('#sales'), products, {
+      key: ({ productId }) => productId,
+      create: () => fromTemplate('sales-row'),
+      update: (row, { name, quantity, revenue }) => {
+        setText(one('.name', row), name);
+        setText(one('.quantity', row), number(quantity));
+        setText(one('.revenue', row), money(revenue));
+      },
+    });
   }
 }

@@ -4,18 +4,17 @@ import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { messageOf } from '@nestbox/core';
-import { KeyValueStore } from '@nestbox/kv';
-import { Postgres } from '@nestbox/postgres';
+import { TypeOrmTransactions } from '@nestbox/typeorm';
 import { NestFactory } from '@nestjs/core';
 import { CatalogueFileError, parseCatalogue } from './catalogue/catalogue-file.js';
-import { type Product, PRODUCTS } from './catalogue/product.js';
+import { loadProducts } from './catalogue/load-products.js';
 import { ConfigError, loadConfig } from './config.js';
 import { ShopLogger } from './shop-logger.js';
-import { storage } from './shop.module.js';
+import { storage } from './storage.js';
 
 const CATALOGUE = fileURLToPath(new URL('../data/catalogue.jsonl', import.meta.url));
 
-const USAGE = `Loads products into the shop's store: all of a file, or nothing of it.
+const USAGE = `Loads products into the shop's database: all of a file, or nothing of it.
 
   npm run seed                          the catalogue that comes with the shop
   npm run seed -- <file.jsonl>          another one: a product with its id per line, as JSON
@@ -26,29 +25,24 @@ async function seed(file: string, replace: boolean): Promise<void> {
   // The file is read to its end first: where a line is bad, nothing is touched.
   const products = parseCatalogue(relative(process.cwd(), file), await readFile(file, 'utf8'));
   const config = loadConfig(process.env);
-  const imports = storage({ ...config, redisUrl: undefined });
+  const imports = storage(config);
   const app = await NestFactory.createApplicationContext(
     { module: class SeedModule {}, imports },
     { logger: new ShopLogger({ ...config, logLevel: 'warn' }), abortOnError: false },
   );
   try {
-    const store = app.get(KeyValueStore).namespace<Product>(PRODUCTS);
-    const { imported, skipped } = await app.get(Postgres).transaction(() =>
-      store.import(toLines(products), {
-        overwrite: replace,
-        onProgress: (progress) => showProgress(progress.imported + progress.skipped, products.size),
+    const loaded = await app.get(TypeOrmTransactions).run((manager) =>
+      loadProducts(manager, products, {
+        replace,
+        onProgress: (done) => showProgress(done, products.size),
       }),
     );
+    const skipped = products.size - loaded;
     const kept = skipped === 0 ? '' : `, ${skipped} were there already and were left as they are`;
-    say(`${imported} of ${products.size} products loaded${kept}.`);
+    say(`${loaded} of ${products.size} products loaded${kept}.`);
   } finally {
     await app.close();
   }
-}
-
-/** As the store exports them. */
-function* toLines(products: ReadonlyMap<string, Product>): Generator<string> {
-  for (const [key, value] of products) yield `${JSON.stringify({ key, value })}\n`;
 }
 
 function showProgress(done: number, total: number): void {

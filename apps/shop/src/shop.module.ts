@@ -2,7 +2,7 @@ import { ChannelModule } from '@nestbox/channels';
 import { EventHubModule } from '@nestbox/event-hub';
 import { EventStoreModule } from '@nestbox/event-store';
 import { KvModule } from '@nestbox/kv';
-import { PostgresModule } from '@nestbox/postgres';
+import { RedisModule } from '@nestbox/redis';
 import { WorkflowModule } from '@nestbox/workflows';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
@@ -21,6 +21,8 @@ import { CheckoutsController } from './checkout/checkouts.controller.js';
 import { Fulfilment } from './checkout/fulfilment.js';
 import { StepNews } from './checkout/step-news.js';
 import type { ShopConfig } from './config.js';
+import { Customers } from './customers/customers.js';
+import { CustomersController } from './customers/customers.controller.js';
 import { HealthController } from './health/health.controller.js';
 import type { Readiness } from './health/readiness.js';
 import { PaymentProvider } from './payments/payment-provider.js';
@@ -33,6 +35,7 @@ import { LiveGateway } from './live/live.gateway.js';
 import { LiveNews } from './live/live-news.js';
 import { NewsReactor } from './live/news.reactor.js';
 import { PageController } from './live/page.controller.js';
+import { PageFiles } from './live/page-files.js';
 import { HISTORY } from './live/topics.js';
 import { IdempotentAnswers } from './orders/idempotent-answers.js';
 import { OrderDetailsProjection } from './orders/order-details.projection.js';
@@ -45,9 +48,10 @@ import { SettingsController } from './settings/settings.controller.js';
 import { SettingsStreamController } from './settings/settings-stream.controller.js';
 import { SettingsStream } from './settings/settings-stream.js';
 import { Settings } from './settings/settings.js';
+import { storage } from './storage.js';
 
-/** The table in which the shop's store keeps everything, each kind in a namespace of its own. */
-export const TABLE = 'shop_kv';
+/** The table in which settings, answers that may be asked for again, and the payment provider's books are kept. */
+export const KV_TABLE = 'shop_kv';
 
 /** The schema of the events of carts and orders, and of the documents that are made of them. */
 const EVENTS = 'event_store';
@@ -55,14 +59,20 @@ const EVENTS = 'event_store';
 @Module({})
 export class ShopModule {
   static forRoot(config: ShopConfig, readiness: Readiness): DynamicModule {
-    const cache = config.redisUrl === undefined ? [] : [CacheModule.forRoot(config.redisUrl)];
+    const { redisUrl } = config;
+    // A shop whose Redis is away still starts.
+    const redis =
+      redisUrl === undefined
+        ? []
+        : [RedisModule.forRoot({ url: redisUrl, startTimeout: false }), CacheModule.forRoot()];
     return {
       module: ShopModule,
       imports: [
         ...storage(config),
+        ...redis,
+        KvModule.forRoot({ store: 'postgres', tableName: KV_TABLE }),
         EventStoreModule.forRoot({ schema: EVENTS }),
         WorkflowModule.forRoot({ lease: config.nodeLeaseMs, drainTimeout: config.shutdownTimeoutMs }),
-        ...cache,
         ...realtime(config),
         TerminusModule.forRoot({ logger: false }),
       ],
@@ -74,6 +84,7 @@ export class ShopModule {
         CartsController,
         OrdersController,
         CheckoutsController,
+        CustomersController,
         SalesController,
         SettingsController,
         SettingsStreamController,
@@ -95,11 +106,13 @@ export class ShopModule {
         Checkout,
         Checkouts,
         StepNews,
+        Customers,
         Orders,
         OrderDetailsProjection,
         Carts,
         CartDetailsProjection,
         ProductSalesProjection,
+        PageFiles,
         LiveNews,
         NewsReactor,
         LiveGateway,
@@ -108,13 +121,6 @@ export class ShopModule {
       ],
     };
   }
-}
-
-/** The database and the store in it, which the seed command uses too. */
-export function storage({ databaseUrl, embeddedDataDir }: ShopConfig): DynamicModule[] {
-  const postgres =
-    databaseUrl === undefined ? { embedded: { dataDir: embeddedDataDir } } : { url: databaseUrl };
-  return [PostgresModule.forRoot(postgres), KvModule.forRoot({ store: 'postgres', tableName: TABLE })];
 }
 
 /** Who is connected and what they listen to: in Redis where there is one, else in PostgreSQL. */

@@ -9,6 +9,8 @@ import type { ShopConfig } from './config.js';
 import { Readiness } from './health/readiness.js';
 import { gate } from './http/gate.middleware.js';
 import { jsonOnly } from './http/json-only.middleware.js';
+import { identify } from './http/request.middleware.js';
+import { describeApi } from './openapi/describe-api.js';
 import { ShopLogger } from './shop-logger.js';
 import { ShopModule } from './shop.module.js';
 
@@ -42,12 +44,17 @@ export async function startShop(config: ShopConfig): Promise<Shop> {
   });
   // Entity tags are versions, not hashes of what happened to be sent.
   app.disable('etag');
-  app.useSecurityHeaders({ strictTransportSecurity: config.production });
-  app.use(gate(readiness), jsonOnly);
+  app.useSecurityHeaders({
+    // Whether there is https is for the proxy in front to say; without one, nothing of /docs would be found there.
+    contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
+    strictTransportSecurity: config.production,
+  });
+  app.use(identify, gate(readiness), jsonOnly);
   app.useBodyParser('json', { limit: BROADCAST_LIMIT, strict: false, type: isBroadcast('application/json') });
   app.useBodyParser('raw', { limit: BROADCAST_LIMIT, type: isBroadcast('application/octet-stream') });
   app.useBodyParser('json', { limit: BODY_LIMIT, strict: false });
 
+  describeApi(app);
   app.useWebSocketAdapter(new NestboxWsAdapter(app));
 
   const server: Server = app.getHttpServer();

@@ -1,11 +1,9 @@
 import { z } from 'zod';
 import { productId } from '../catalogue/product.js';
+import { customerId } from '../customers/customer.js';
 import { filledText, wholeNumber, wholeNumberText } from '../http/text.js';
 import { cardToken } from '../payments/card.js';
 import { MAX_QUANTITY } from './cart.js';
-
-/** How many events of a history there are at once. */
-const MAX_EVENTS = 500;
 
 /** A cart's id: a UUID that the shop gives, or whatever a client chose. */
 export const cartId = filledText(100);
@@ -20,7 +18,7 @@ export type ItemBody = z.output<typeof itemBody>;
 /** The body of `POST /carts/:id/confirm`, if there is one. */
 export const confirmBody = z
   .strictObject(
-    { card: cardToken.optional() },
+    { card: cardToken.optional(), customerId: customerId.optional() },
     { error: (issue) => (issue.code === 'invalid_type' ? 'must be a JSON object.' : undefined) },
   )
   .default({});
@@ -30,9 +28,3 @@ export const removeQuery = z.strictObject({ quantity: wholeNumberText(1, MAX_QUA
 
 /** What comes with `GET /carts/:id`. */
 export const cartQuery = z.strictObject({ version: wholeNumberText(1, 999_999_999).optional() });
-
-/** What comes with `GET /carts/:id/history`. */
-export const historyQuery = z.strictObject({
-  after: wholeNumberText(0, 999_999_999).default(0),
-  limit: wholeNumberText(1, MAX_EVENTS).default(100),
-});

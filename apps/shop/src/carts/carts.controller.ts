@@ -19,20 +19,14 @@ import { productId } from '../catalogue/product.js';
 import { Conditions } from '../http/conditional.js';
 import { DeadlineInterceptor } from '../http/deadline.interceptor.js';
 import { entityTag, type Preconditions } from '../http/entity-tag.js';
+import { answerHistory, type HistoryQuery, historyQuery } from '../history/history-page.js';
 import { notFound, preconditionFailed } from '../http/problem.js';
 import { parseIdempotencyKey } from '../orders/idempotency-key.js';
 import { type Cart, toRepresentation } from './cart.js';
-import { toHistoryEntry } from './cart-history.js';
-import {
-  cartId,
-  cartQuery,
-  confirmBody,
-  historyQuery,
-  type ItemBody,
-  itemBody,
-  removeQuery,
-} from './cart.requests.js';
+import { cartId, cartQuery, confirmBody, type ItemBody, itemBody, removeQuery } from './cart.requests.js';
 import { Carts } from './carts.js';
+import { Answers, TakesConditions, TakesIdempotencyKey } from '../openapi/answers.js';
+import { cartView, historyView } from '../openapi/views.js';
 
 /** The entity tag of a cart is the version of its stream. */
 @Controller('carts')
@@ -41,6 +35,7 @@ export class CartsController {
   constructor(private readonly carts: Carts) {}
 
   @Post()
+  @Answers({ 201: cartView })
   async open(@Res({ passthrough: true }) response: Response) {
     const id = randomUUID();
     const { cart } = await this.carts.open(id);
@@ -50,6 +45,8 @@ export class CartsController {
 
   /** For clients that choose the id, so that they may repeat the request. */
   @Put(':id')
+  @Answers({ 200: cartView, 201: cartView }, 412)
+  @TakesConditions()
   async put(
     @Param('id', { schema: cartId }) id: string,
     @Conditions() conditions: Preconditions,
@@ -62,6 +59,8 @@ export class CartsController {
   }
 
   @Get(':id')
+  @Answers({ 200: cartView, 304: 'It is as you have it.' }, 404, 412)
+  @TakesConditions()
   async get(
     @Param('id', { schema: cartId }) id: string,
     @Query({ schema: cartQuery }) { version }: z.output<typeof cartQuery>,
@@ -81,24 +80,22 @@ export class CartsController {
   }
 
   @Get(':id/history')
+  @Answers({ 200: historyView }, 404)
   async history(
     @Param('id', { schema: cartId }) id: string,
-    @Query({ schema: historyQuery }) range: z.output<typeof historyQuery>,
+    @Query({ schema: historyQuery }) range: HistoryQuery,
     @Res({ passthrough: true }) response: Response,
   ) {
     const history = await this.carts.history(id, range);
     if (history === undefined) throw notFound('cart', id);
-    const events = history.events.map(toHistoryEntry);
-    const last = events.at(-1)?.version;
-    if (last !== undefined && BigInt(last) < history.version) {
-      const next = new URLSearchParams({ after: String(last), limit: String(range.limit) });
-      response.set('Link', `</carts/${encodeURIComponent(id)}/history?${next.toString()}>; rel="next"`);
-    }
-    response.set({ ETag: entityTag(history.version), 'Cache-Control': 'no-cache' });
-    return { id, version: Number(history.version), events };
+    response.set('ETag', entityTag(history.version));
+    return { id, ...answerHistory(response, `/carts/${encodeURIComponent(id)}`, range, history) };
   }
 
   @Post(':id/items')
+  @Answers({ 200: cartView }, 404, 409, 412, 422)
+  @TakesConditions()
+  @TakesIdempotencyKey(false)
   @HttpCode(200)
   async add(
     @Param('id', { schema: cartId }) id: string,
@@ -113,6 +110,9 @@ export class CartsController {
   }
 
   @Delete(':id/items/:sku')
+  @Answers({ 200: cartView }, 404, 409, 412, 422)
+  @TakesConditions()
+  @TakesIdempotencyKey(false)
   async remove(
     @Param('id', { schema: cartId }) id: string,
     @Param('sku', { schema: productId }) sku: string,
@@ -128,14 +128,16 @@ export class CartsController {
   }
 
   @Post(':id/confirm')
+  @Answers({ 200: cartView }, 404, 409, 412, 422)
+  @TakesConditions()
   @HttpCode(200)
   async confirm(
     @Param('id', { schema: cartId }) id: string,
-    @Body({ schema: confirmBody }) { card }: z.output<typeof confirmBody>,
+    @Body({ schema: confirmBody }) body: z.output<typeof confirmBody>,
     @Conditions() conditions: Preconditions,
     @Res({ passthrough: true }) response: Response,
   ) {
-    const cart = await this.carts.confirm(id, conditions, card);
+    const cart = await this.carts.confirm(id, conditions, body);
     response.set('Link', `</orders/${cart.orderId}>; rel="related"`);
     return answer(response, id, cart);
   }

@@ -1,15 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { KeyedMutex } from '@nestbox/core';
-import { type CommandHandler, EventStore, handleCommand, type ReadEvent } from '@nestbox/event-store';
-import { Postgres } from '@nestbox/postgres';
+import { type CommandHandler, EventStore, handleCommand } from '@nestbox/event-store';
 import { Injectable } from '@nestjs/common';
 import { Catalogue } from '../catalogue/catalogue.js';
+import { Customers } from '../customers/customers.js';
+import type { History } from '../history/history-page.js';
 import type { Preconditions } from '../http/entity-tag.js';
 import { notFound, preconditionFailed, ProblemError } from '../http/problem.js';
+import { toTrace } from '../http/request-context.js';
 import { keyReused } from '../orders/idempotency-key.js';
 import { untilWon } from '../orders/lost-race.js';
 import { type Order, toOrder } from '../orders/order.js';
-import { unknownProducts } from '../orders/refusals.js';
+import { RefusedError, unknownProducts } from '../orders/refusals.js';
 import { Selling } from '../orders/selling.js';
 import { CART_DETAILS } from './cart-details.projection.js';
 import { type CartEvent, cartStream, keyOf, underKey } from './cart.events.js';
@@ -43,8 +45,8 @@ export class Carts {
 
   constructor(
     private readonly events: EventStore,
-    private readonly postgres: Postgres,
     private readonly catalogue: Catalogue,
+    private readonly customers: Customers,
     private readonly selling: Selling,
   ) {}
 
@@ -63,7 +65,7 @@ export class Carts {
   async history(
     id: string,
     { after, limit }: { after: number; limit: number },
-  ): Promise<{ events: ReadEvent<CartEvent>[]; version: bigint } | undefined> {
+  ): Promise<History<CartEvent> | undefined> {
     const { events, currentStreamVersion, streamExists } = await this.events.readStream<CartEvent>(
       cartStream(id),
       { from: BigInt(after) + 1n, maxCount: BigInt(limit) },
@@ -132,9 +134,14 @@ export class Carts {
    * are one transaction. What is confirmed already stays as it is.
    *
    * @param card that is charged, if the customer has named one
-   * @throws ProblemError with 404, 409 or 412
+   * @param customerId who orders, if that is said
+   * @throws ProblemError with 404, 409, 412 or 422
    */
-  confirm(id: string, conditions: Preconditions, card?: string): Promise<Cart> {
+  confirm(
+    id: string,
+    conditions: Preconditions,
+    { card, customerId }: { card?: string | undefined; customerId?: string | undefined } = {},
+  ): Promise<Cart> {
     const orderId = randomUUID();
     const confirming = async (): Promise<Cart> => {
       const cart = await this.aggregate(id);
@@ -142,10 +149,11 @@ export class Carts {
       // The connection broke during the commit, and the order was placed all the same.
       if (cart.orderId === orderId) return cart;
       assertHolds(conditions, cart);
-      const order = toOrder(orderId, cart.items, { cartId: id });
+      const order = toOrder(orderId, cart.items, { cartId: id, customerId });
       const decided = decide({ type: 'Confirm', data: { orderId, confirmedAt: order.createdAt } }, cart);
       if (decided.length === 0) return cart;
-      await this.selling.inTurn(cart.items, () => this.sell(order, cart, decided, card));
+      if (customerId !== undefined) await this.customers.assertKnown(customerId);
+      await this.sell(order, cart, decided, card);
       return decided.reduce<Cart>(evolve, cart);
     };
     return this.turns.run(id, () => untilWon(confirming));
@@ -157,17 +165,18 @@ export class Carts {
     decided: readonly CartEvent[],
     card: string | undefined,
   ): Promise<void> {
-    const takings = await this.selling.look(cart.items);
-    // Its faults are about the body of an order.
-    if ('refusal' in takings) throw new ProblemError({ ...takings.refusal, errors: undefined });
-    const taken = await this.postgres.transaction(async () => {
-      const changed = await this.selling.sell(order, takings, card);
-      await this.events.appendToStream(cartStream(order.cartId!), decided, {
+    const close = () =>
+      this.events.appendToStream(cartStream(order.cartId!), decided, {
         expectedStreamVersion: BigInt(cart.version),
+        ...toTrace(),
       });
-      return changed;
-    });
-    await this.catalogue.taken(taken);
+    try {
+      await this.selling.sell(cart.items, card, () => order, close);
+    } catch (error) {
+      // Its faults are about the body of an order.
+      if (error instanceof RefusedError) throw new ProblemError({ ...error.problem, errors: undefined });
+      throw error;
+    }
   }
 
   private async change(
@@ -201,7 +210,7 @@ export class Carts {
       mapToStreamName: cartStream,
       retry: RETRY,
     });
-    return this.turns.run(id, () => command(id, handler));
+    return this.turns.run(id, () => command(id, handler, toTrace()));
   }
 
   /** What the events of a cart add up to; null for one that is not there. */

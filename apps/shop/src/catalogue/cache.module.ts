@@ -1,5 +1,5 @@
 import { getKvToken, KeyValueStore, RedisAdapter } from '@nestbox/kv';
-import { Redis, RedisModule } from '@nestbox/redis';
+import { Redis } from '@nestbox/redis';
 import { type DynamicModule, Inject, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { CACHE } from './product-cache.js';
 
@@ -11,12 +11,11 @@ import { CACHE } from './product-cache.js';
 export class CacheModule implements OnApplicationShutdown {
   constructor(@Inject(getKvToken(CACHE)) private readonly store: KeyValueStore) {}
 
-  static forRoot(redisUrl: string): DynamicModule {
+  static forRoot(): DynamicModule {
     const token = getKvToken(CACHE);
     return {
       module: CacheModule,
       global: true,
-      imports: [RedisModule.forRoot({ url: redisUrl, startTimeout: false })],
       providers: [
         {
           provide: token,

@@ -1,9 +1,7 @@
 import { assertName, InvalidArgumentError } from '@nestbox/core';
 import { z } from 'zod';
 import { filledText, text, wholeNumber } from '../http/text.js';
-
-/** The namespace of the products in the shop's store. */
-export const PRODUCTS = 'products';
+import { stockTopic } from '../live/topics.js';
 
 const fields = {
   name: filledText(200),
@@ -16,15 +14,15 @@ const fields = {
   stock: wholeNumber(0, 1_000_000_000).default(0),
 };
 
-/** What the store keeps under the product's id. */
+/** A product without its id. */
 export const productSchema = z.strictObject(fields, { error: strictError });
 export type Product = z.output<typeof productSchema>;
 
-/** A product's id: any text that can be a key of the store, below the namespace. */
+/** A product's id: any text of which the topic of its stock can be named. */
 export const productId = z.string('must be a text.').superRefine((id, context) => {
   try {
     assertName(id, 'id');
-    assertName(`${PRODUCTS}:${id}`, 'id');
+    assertName(stockTopic(id), 'id');
   } catch (error) {
     if (!(error instanceof InvalidArgumentError)) throw error;
     context.addIssue({ code: 'custom', message: error.problem });

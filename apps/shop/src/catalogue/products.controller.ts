@@ -16,20 +16,16 @@ import { z } from 'zod';
 import { Conditions } from '../http/conditional.js';
 import { entityTag, type Preconditions } from '../http/entity-tag.js';
 import { DeadlineInterceptor } from '../http/deadline.interceptor.js';
-import { notFound, preconditionFailed, ProblemError, validationProblem } from '../http/problem.js';
-import { text, wholeNumberText } from '../http/text.js';
+import { notFound, preconditionFailed } from '../http/problem.js';
+import { linkNext, pageQuery } from '../http/paging.js';
+import { announcePut, assertIdOfPath } from '../http/put.js';
+import { text } from '../http/text.js';
 import { Catalogue } from './catalogue.js';
 import { type ProductBody, productBody, productId, toRepresentation } from './product.js';
+import { Answers, TakesConditions } from '../openapi/answers.js';
+import { productsView, productView } from '../openapi/views.js';
 
-const MAX_LIMIT = 500;
-
-const listQuery = z.strictObject({
-  prefix: text(512).default(''),
-  cursor: text(10_000)
-    .transform((cursor) => (cursor === '' ? undefined : cursor))
-    .optional(),
-  limit: wholeNumberText(1, MAX_LIMIT).default(50),
-});
+const listQuery = z.strictObject({ prefix: text(512).default(''), ...pageQuery.shape });
 
 @Controller('products')
 @UseInterceptors(DeadlineInterceptor)
@@ -37,15 +33,14 @@ export class ProductsController {
   constructor(private readonly catalogue: Catalogue) {}
 
   @Get()
+  @Answers({ 200: productsView })
   async list(
     @Query({ schema: listQuery }) query: z.output<typeof listQuery>,
     @Res({ passthrough: true }) response: Response,
   ) {
     const { products, cursor } = await this.catalogue.list(query);
-    if (cursor !== undefined) {
-      const next = new URLSearchParams({ prefix: query.prefix, cursor, limit: String(query.limit) });
-      response.set('Link', `</products?${next.toString()}>; rel="next"`);
-    }
+    const { prefix, limit } = query;
+    linkNext(response, '/products', { prefix, cursor, limit });
     response.set('Cache-Control', 'no-cache');
     return {
       products: products.map(({ id, product }) => toRepresentation(id, product)),
@@ -54,6 +49,8 @@ export class ProductsController {
   }
 
   @Get(':id')
+  @Answers({ 200: productView, 304: 'It is as you have it.' }, 404, 412)
+  @TakesConditions()
   async get(
     @Param('id', { schema: productId }) id: string,
     @Conditions() conditions: Preconditions,
@@ -72,6 +69,8 @@ export class ProductsController {
   }
 
   @Put(':id')
+  @Answers({ 200: productView, 201: productView }, 412)
+  @TakesConditions()
   async put(
     @Param('id', { schema: productId }) id: string,
     @Body({ schema: productBody }) { id: idInBody, ...product }: ProductBody,
@@ -79,17 +78,14 @@ export class ProductsController {
     @Req() request: Request,
     @Res({ passthrough: true }) response: Response,
   ) {
-    if (idInBody !== undefined && idInBody !== id) {
-      const message = `must be ${JSON.stringify(id)}, as in the path, or be left out.`;
-      throw new ProblemError(validationProblem([{ in: 'body', path: 'id', message }]));
-    }
-    const { created, version } = await this.catalogue.put(id, product, conditions);
-    response.status(created ? 201 : 200).set({ ETag: entityTag(version), 'Content-Location': request.path });
-    if (created) response.set('Location', request.path);
+    assertIdOfPath(id, idInBody);
+    announcePut(request, response, await this.catalogue.put(id, product, conditions));
     return toRepresentation(id, product);
   }
 
   @Delete(':id')
+  @Answers({ 204: 'It is gone.' }, 404, 412)
+  @TakesConditions()
   @HttpCode(204)
   async delete(
     @Param('id', { schema: productId }) id: string,

@@ -7,6 +7,8 @@ import { filledText } from '../http/text.js';
 import type { Payment } from '../payments/payment-provider.js';
 import { Checkouts } from './checkouts.js';
 import { toStepView } from './step-view.js';
+import { Answers } from '../openapi/answers.js';
+import { paymentsView, retriedView, stepsView, turnView } from '../openapi/views.js';
 
 const orderId = filledText(100);
 
@@ -24,6 +26,7 @@ export class CheckoutsController {
   constructor(private readonly checkouts: Checkouts) {}
 
   @Get('steps')
+  @Answers({ 200: stepsView }, 404)
   async steps(@Param('id', { schema: orderId }) id: string, @Res({ passthrough: true }) response: Response) {
     const { status, error, steps } = await this.checkouts.progress(id);
     response.set('Cache-Control', 'no-store');
@@ -32,6 +35,7 @@ export class CheckoutsController {
 
   /** What the payment provider has in its books. */
   @Get('payments')
+  @Answers({ 200: paymentsView }, 404)
   async payments(
     @Param('id', { schema: orderId }) id: string,
     @Res({ passthrough: true }) response: Response,
@@ -42,6 +46,7 @@ export class CheckoutsController {
   }
 
   @Post('packed')
+  @Answers({ 202: turnView }, 404, 409)
   @HttpCode(202)
   async packed(
     @Param('id', { schema: orderId }) id: string,
@@ -51,6 +56,7 @@ export class CheckoutsController {
   }
 
   @Post('cancel')
+  @Answers({ 200: turnView }, 404, 409)
   @HttpCode(200)
   async cancel(@Param('id', { schema: orderId }) id: string) {
     await this.checkouts.cancel(id);
@@ -58,6 +64,7 @@ export class CheckoutsController {
   }
 
   @Post('retry')
+  @Answers({ 202: retriedView }, 404, 409)
   @HttpCode(202)
   async retry(@Param('id', { schema: orderId }) id: string) {
     await this.checkouts.retry(id);

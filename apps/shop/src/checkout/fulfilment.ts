@@ -1,20 +1,37 @@
 import { EventStore } from '@nestbox/event-store';
-import { Postgres } from '@nestbox/postgres';
+import { TypeOrmTransactions } from '@nestbox/typeorm';
 import { NonRetryableError } from '@nestbox/workflows';
 import { Injectable } from '@nestjs/common';
-import { Catalogue, type Changed } from '../catalogue/catalogue.js';
-import { ProductChangedError, untilWon } from '../orders/lost-race.js';
+import { Catalogue } from '../catalogue/catalogue.js';
+import { NotEnoughError } from '../catalogue/stock.js';
+import { toTrace, type Trace } from '../http/request-context.js';
+import { untilWon } from '../orders/lost-race.js';
 import { evolveOrder, type OrderState } from '../orders/order-state.js';
 import { type OrderEvent, orderStream } from '../orders/order.events.js';
 import { type Parcel, toParcels } from '../orders/parcel.js';
 import { SoldOutError } from './sold-out.error.js';
+
+/** What the events of an order add up to, and by what the next one comes about. */
+interface Loaded {
+  state: OrderState | null;
+  version: bigint;
+  trace: Trace;
+}
+
+interface Found {
+  order: OrderState | null;
+  /** Of the first event that has one. */
+  correlationId: string | undefined;
+  /** Of the last event. */
+  messageId: string | undefined;
+}
 
 /** What makes of an order that is placed one that is shipped, or cancelled. Each is recorded in the order's stream. */
 @Injectable()
 export class Fulfilment {
   constructor(
     private readonly events: EventStore,
-    private readonly postgres: Postgres,
+    private readonly transactions: TypeOrmTransactions,
     private readonly catalogue: Catalogue,
   ) {}
 
@@ -23,7 +40,7 @@ export class Fulfilment {
    * it can be had; one that was cancelled and is tried again takes it anew. Joins the transaction it is called in.
    *
    * @returns the parcels that it goes in
-   * @throws SoldOutError when there is not enough any more; ProductChangedError
+   * @throws SoldOutError when there is not enough any more
    */
   async reserve(id: string): Promise<Parcel[]> {
     const { state } = await this.record(id, async ({ status, items }) => {
@@ -60,9 +77,9 @@ export class Fulfilment {
 
   /** Parcels do not wait for each other: none of them decides anything. */
   async shipParcel(id: string, { id: parcelId }: Parcel, trackingNumber: string): Promise<void> {
-    await this.events.appendToStream<OrderEvent>(orderStream(id), [
-      { type: 'ParcelShipped', data: { parcelId, trackingNumber } },
-    ]);
+    const { trace } = await this.load(id);
+    const shipped = { type: 'ParcelShipped', data: { parcelId, trackingNumber } } as const;
+    await this.events.appendToStream<OrderEvent>(orderStream(id), [shipped], trace);
   }
 
   async finish(id: string): Promise<void> {
@@ -84,22 +101,19 @@ export class Fulfilment {
     { check, alsoIn }: { check?: (state: OrderState) => void; alsoIn?: () => Promise<unknown> } = {},
   ): Promise<OrderState> {
     return untilWon(async () => {
-      let returned: Changed[] | undefined = [];
-      const { state } = await this.postgres.transaction(async () =>
+      const { state } = await this.transactions.run(() =>
         this.record(
           id,
           async (found) => {
             check?.(found);
             if (found.status === 'cancelled') return [];
-            returned = await this.catalogue.giveBack(found.items);
-            if (returned === undefined) throw new ProductChangedError();
+            await this.catalogue.giveBack(found.items);
             const products = found.items.map((data) => ({ type: 'ProductReturned', data }) as const);
             return [...products, { type: 'OrderCancelled', data: { reason } }];
           },
           alsoIn,
         ),
       );
-      await this.catalogue.taken(returned);
       return state;
     });
   }
@@ -110,15 +124,11 @@ export class Fulfilment {
   }
 
   private async takeAgain(id: string, items: OrderState['items']): Promise<void> {
-    const takings = [];
-    const missing: string[] = [];
-    for (const { productId, quantity } of items) {
-      const found = await this.catalogue.find(productId);
-      if (found === undefined || found.product.stock < quantity) missing.push(productId);
-      else takings.push({ id: productId, quantity, ...found });
+    try {
+      await this.catalogue.take(items);
+    } catch (error) {
+      throw error instanceof NotEnoughError ? new SoldOutError(id, error.productIds) : error;
     }
-    if (missing.length > 0) throw new SoldOutError(id, missing);
-    if ((await this.catalogue.take(takings)) === undefined) throw new ProductChangedError();
   }
 
   /** Decides on an order as it is, and records what happens, unless something else has happened meanwhile. */
@@ -127,24 +137,34 @@ export class Fulfilment {
     decide: (state: OrderState) => OrderEvent[] | Promise<OrderEvent[]>,
     alsoIn?: () => Promise<unknown>,
   ): Promise<{ state: OrderState }> {
-    const { state, version } = await this.load(id);
+    const { state, version, trace } = await this.load(id);
     if (state === null) throw new NonRetryableError(`There is no order "${id}".`);
     const happens = await decide(state);
     if (happens.length > 0) {
       await this.events.appendToStream<OrderEvent>(orderStream(id), happens, {
         expectedStreamVersion: version,
+        ...trace,
       });
       await alsoIn?.();
     }
     return { state: happens.reduce<OrderState>((before, event) => evolveOrder(before, event)!, state) };
   }
 
-  private async load(id: string): Promise<{ state: OrderState | null; version: bigint }> {
-    const { state, currentStreamVersion } = await this.events.aggregateStream<OrderState | null, OrderEvent>(
+  private async load(id: string): Promise<Loaded> {
+    const { state, currentStreamVersion } = await this.events.aggregateStream<Found, OrderEvent>(
       orderStream(id),
-      { evolve: evolveOrder, initialState: () => null },
+      {
+        evolve: (found, event) => ({
+          order: evolveOrder(found.order, event),
+          correlationId: found.correlationId ?? event.metadata.correlationId,
+          messageId: event.metadata.messageId,
+        }),
+        initialState: () => ({ order: null, correlationId: undefined, messageId: undefined }),
+      },
     );
-    return { state, version: currentStreamVersion };
+    const { order, correlationId, messageId } = state;
+    const trace = messageId === undefined ? {} : toTrace({ correlationId, messageId });
+    return { state: order, version: currentStreamVersion, trace };
   }
 }
 

@@ -10,10 +10,16 @@ import {
   HealthCheckService,
   type HealthIndicatorFunction,
   type HealthIndicatorResult,
+  TypeOrmHealthIndicator,
 } from '@nestjs/terminus';
 import type { Response } from 'express';
 import { READINESS } from '../tokens.js';
 import type { Readiness } from './readiness.js';
+import { Answers } from '../openapi/answers.js';
+import { aliveView, healthView, phaseView } from '../openapi/views.js';
+
+/** As long as the others wait. */
+const PING_TIMEOUT_MS = 1000;
 
 @Controller('health')
 export class HealthController {
@@ -21,6 +27,7 @@ export class HealthController {
     private readonly health: HealthCheckService,
     @Inject(READINESS) private readonly readiness: Readiness,
     private readonly postgres: PostgresHealthIndicator,
+    private readonly typeorm: TypeOrmHealthIndicator,
     private readonly kv: KvHealthIndicator,
     private readonly events: EventStoreHealthIndicator,
     private readonly workflows: WorkflowHealthIndicator,
@@ -31,10 +38,12 @@ export class HealthController {
 
   /** 503 when the database does not answer; the process is alive either way. */
   @Get()
+  @Answers({ 200: healthView, 503: healthView })
   async check(@Res({ passthrough: true }) response: Response): Promise<object> {
     response.set('Cache-Control', 'no-store');
     const checks: HealthIndicatorFunction[] = [
       () => this.postgres.isHealthy('postgres'),
+      () => this.typeorm.pingCheck('typeorm', { timeout: PING_TIMEOUT_MS }),
       () => this.kv.isHealthy('kv'),
       () => this.events.isHealthy('eventStore'),
       () => this.workflows.isHealthy('workflows'),
@@ -53,8 +62,17 @@ export class HealthController {
     }
   }
 
+  /** Whether the process answers at all, whatever has become of the database. */
+  @Get('live')
+  @Answers({ 200: aliveView })
+  live(@Res({ passthrough: true }) response: Response): { status: 'alive' } {
+    response.set('Cache-Control', 'no-store');
+    return { status: 'alive' };
+  }
+
   /** Whether to send requests here: not while starting, which the gate answers, and not while stopping. */
   @Get('ready')
+  @Answers({ 200: phaseView, 503: phaseView })
   ready(@Res({ passthrough: true }) response: Response): { status: string } {
     const { phase } = this.readiness;
     response.status(phase === 'ready' ? 200 : 503).set('Cache-Control', 'no-store');

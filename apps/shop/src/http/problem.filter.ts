@@ -2,9 +2,10 @@ import { STATUS_CODES } from 'node:http';
 import { InvalidArgumentError, NestboxError } from '@nestbox/core';
 import { EventStoreOperationError, ExpectedVersionConflictError } from '@nestbox/event-store';
 import { KvOperationError, VersionConflictError } from '@nestbox/kv';
-import { CommitOutcomeUnknownError, isConnectionLost } from '@nestbox/postgres';
+import { CommitOutcomeUnknownError } from '@nestbox/postgres';
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
 import type { Request, Response } from 'express';
+import { isAway } from '../database/is-away.js';
 import {
   type Fault,
   type Problem,
@@ -82,7 +83,7 @@ function conflict({ current }: { current?: bigint | undefined }, request: Reques
 
 function isUnavailable(error: unknown): boolean {
   // It looks through the causes: a store's failure and a transaction that was cut off have the connection's in them.
-  if (isConnectionLost(error) || error instanceof CommitOutcomeUnknownError) return true;
+  if (isAway(error) || error instanceof CommitOutcomeUnknownError) return true;
   if (error instanceof KvOperationError || error instanceof EventStoreOperationError) {
     return isUnavailable(error.cause);
   }

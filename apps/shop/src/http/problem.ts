@@ -27,6 +27,7 @@ export const PROBLEM_TYPES = {
   idempotencyKeyReused: 'urn:nestbox:shop:idempotency-key-reused',
   outOfStock: 'urn:nestbox:shop:out-of-stock',
   unknownProduct: 'urn:nestbox:shop:unknown-product',
+  unknownCustomer: 'urn:nestbox:shop:unknown-customer',
   cartConfirmed: 'urn:nestbox:shop:cart-confirmed',
   cartEmpty: 'urn:nestbox:shop:cart-empty',
   cartFull: 'urn:nestbox:shop:cart-full',

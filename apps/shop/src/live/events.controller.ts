@@ -3,6 +3,7 @@ import { Controller, Headers, type MessageEvent, Param, Query, Sse } from '@nest
 import type { Observable } from 'rxjs';
 import { z } from 'zod';
 import { topicName } from './topics.js';
+import { AnswersStream, TakesLastEventId } from '../openapi/answers.js';
 
 const eventsQuery = z.strictObject({ lastEventId: z.string('must be the id of an event.').optional() });
 
@@ -13,6 +14,8 @@ export class EventsController {
 
   /** What a browser sends when it reconnects is newer than the address that it connected to at first. */
   @Sse(':topic')
+  @AnswersStream()
+  @TakesLastEventId()
   events(
     @Param('topic', { schema: topicName }) topic: string,
     @Headers('last-event-id') header: string | undefined,

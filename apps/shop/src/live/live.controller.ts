@@ -8,6 +8,10 @@ import { plainIssues } from '../http/issues.js';
 import { ProblemError, validationProblem } from '../http/problem.js';
 import { text } from '../http/text.js';
 import { ANNOUNCEMENTS, topicName } from './topics.js';
+import { ApiOperation } from '@nestjs/swagger';
+import { Answers } from '../openapi/answers.js';
+import { toSchema } from '../openapi/to-schema.js';
+import { publishedView } from '../openapi/views.js';
 
 const channelIds = z.union([text(512), z.array(text(512)).max(1000)]);
 const broadcast = z.strictObject(
@@ -21,6 +25,11 @@ const broadcast = z.strictObject(
 /** A body of bytes has its topic in the address. */
 const broadcastQuery = z.strictObject({ topic: topicName.optional(), except: channelIds.optional() });
 
+const BROADCAST_BODY = {
+  'application/json': { schema: toSchema(broadcast, 'input') },
+  'application/octet-stream': { schema: { type: 'string', format: 'binary' } },
+};
+
 /** Says something to everybody who has joined a topic, on every instance. */
 @Controller('broadcast')
 @UseInterceptors(DeadlineInterceptor)
@@ -29,6 +38,8 @@ export class LiveController {
 
   /** `{ topic, data, except? }` as JSON; or bytes as `application/octet-stream` with `?topic=`, sent as they are. */
   @Post()
+  @ApiOperation({ requestBody: { required: true, content: BROADCAST_BODY } })
+  @Answers({ 201: publishedView }, 413)
   async broadcast(
     @Req() request: Request,
     @Query({ schema: broadcastQuery }) query: z.output<typeof broadcastQuery>,

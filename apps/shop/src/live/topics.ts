@@ -1,13 +1,13 @@
 import { MAX_NAME_BYTES, textProblem } from '@nestbox/core';
 import { z } from 'zod';
-import type { HistoryEntry } from '../carts/cart-history.js';
+import type { HistoryEntry } from '../history/history-entry.js';
 import type { StepView } from '../checkout/step-view.js';
 import type { Line } from '../orders/line.js';
 import type { OrderEvent } from '../orders/order.events.js';
 
 /** What is published about. */
 export interface ShopTopics {
-  /** `stock.<product id>`: how many are left. */
+  /** `stock.<product id>`: how many are left, and for how much. */
   [stock: `stock.${string}`]: StockChange;
   /** `carts.<cart id>`: what happens to it. */
   [cart: `carts.${string}`]: CartNews;
@@ -23,6 +23,8 @@ export interface StockChange {
   id: string;
   /** Null when the product is gone. */
   stock: number | null;
+  /** In cents; null when the product is gone. */
+  price: number | null;
   /** Of the product, as text; what has a lower one than was seen before is old news. */
   version: string;
 }

@@ -3,12 +3,13 @@ import { backoffMs } from '@nestbox/core';
 import { EventStoreOperationError, ExpectedVersionConflictError } from '@nestbox/event-store';
 import { KvOperationError, VersionConflictError } from '@nestbox/kv';
 import { CommitOutcomeUnknownError } from '@nestbox/postgres';
+import { QueryFailedError } from 'typeorm';
 import { unavailable } from '../http/problem.js';
 
 /** A lost race means that somebody else got through, so this many in a row is a traffic jam. */
 const MAX_ATTEMPTS = 100;
 
-/** A product that is sold changed between our look and our write. */
+/** What was missing when we wanted to take it was there again when we looked. */
 export class ProductChangedError extends Error {}
 
 /**
@@ -35,7 +36,11 @@ function isLostRace(error: unknown): boolean {
   if (error instanceof ProductChangedError || error instanceof CommitOutcomeUnknownError) return true;
   if (error instanceof VersionConflictError || error instanceof ExpectedVersionConflictError) return true;
   const isWrapped = error instanceof KvOperationError || error instanceof EventStoreOperationError;
-  const cause: unknown = isWrapped ? error.cause : error;
+  const cause: unknown = isWrapped
+    ? error.cause
+    : error instanceof QueryFailedError
+      ? error.driverError
+      : error;
   const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
   return code === '40P01' || code === '40001';
 }

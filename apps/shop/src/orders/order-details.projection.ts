@@ -7,25 +7,37 @@ import type { OrderDetails } from './order.js';
 export const ORDER_DETAILS = 'order-details';
 
 /** Puts together what was ordered and how far it has come, in the transaction of what happens to the order. */
-@Projection({ name: ORDER_DETAILS, mode: 'inline', events: [...ORDER_EVENTS], indexes: ['createdAt'] })
+@Projection({
+  name: ORDER_DETAILS,
+  mode: 'inline',
+  events: [...ORDER_EVENTS],
+  indexes: ['createdAt', 'customerId'],
+})
 export class OrderDetailsProjection implements DocumentProjection<OrderDetails, OrderEvent> {
   evolve(order: OrderDetails | null, event: ReadEvent<OrderEvent>): OrderDetails | null {
-    const { type, data, metadata } = event;
-    if (type === 'OrderPlaced') {
-      return {
-        id: orderIdOf(metadata.streamName),
-        items: [],
-        total: data.total,
-        createdAt: data.placedAt,
-        status: 'placed',
-        ...(data.cartId !== undefined && { cartId: data.cartId }),
-      };
-    }
-    // One of before there was a status has none.
-    const { status = 'placed' } = order ?? {};
-    if (type === 'ProductSold' && status === 'placed') {
-      return order && { ...order, items: [...order.items, data] };
-    }
-    return order && { ...order, status: statusAfter(status, event) };
+    return evolveDetails(order, event);
   }
+}
+
+/** The order after an event. */
+export function evolveDetails(order: OrderDetails | null, event: ReadEvent<OrderEvent>): OrderDetails | null {
+  const { type, data, metadata } = event;
+  if (type === 'OrderPlaced') {
+    const { total, placedAt: createdAt, cartId, customerId } = data;
+    return {
+      id: orderIdOf(metadata.streamName),
+      items: [],
+      total,
+      createdAt,
+      status: 'placed',
+      ...(cartId !== undefined && { cartId }),
+      ...(customerId !== undefined && { customerId }),
+    };
+  }
+  // One of before there was a status has none.
+  const { status = 'placed' } = order ?? {};
+  if (type === 'ProductSold' && status === 'placed') {
+    return order && { ...order, items: [...order.items, data] };
+  }
+  return order && { ...order, status: statusAfter(status, event) };
 }

@@ -11,6 +11,8 @@ export type OrderPlaced = Event<
     total: number;
     /** The cart that it comes from. */
     cartId?: string;
+    /** Who has ordered, if it was said. */
+    customerId?: string;
   }
 >;
 

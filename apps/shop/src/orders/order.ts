@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { productId } from '../catalogue/product.js';
 import { wholeNumber } from '../http/text.js';
+import { customerId } from '../customers/customer.js';
 import { cardToken } from '../payments/card.js';
 import { type Line, toLine, totalOf } from './line.js';
 import type { OrderStatus } from './order-state.js';
@@ -25,6 +26,7 @@ export const orderRequest = z.strictObject(
         });
       }),
     card: cardToken.optional(),
+    customerId: customerId.optional(),
   },
   { error: (issue) => (issue.code === 'invalid_type' ? 'must be a JSON object.' : undefined) },
 );
@@ -39,6 +41,8 @@ export interface Order {
   createdAt: string;
   /** The cart that it comes from, if any. */
   cartId?: string;
+  /** Who has ordered, if it was said. */
+  customerId?: string;
 }
 
 /** An order as it is kept. */
@@ -47,12 +51,30 @@ export interface OrderDetails extends Order {
 }
 
 /** A new order of these lines. */
-export function toOrder(id: string, items: readonly Line[], from: { cartId?: string } = {}): Order {
+export function toOrder(
+  id: string,
+  items: readonly Line[],
+  from: Pick<Order, 'cartId' | 'customerId'> = {},
+): Order {
   const createdAt = new Date().toISOString();
-  return { id, items: items.map(toLine), total: totalOf(items), createdAt, ...from };
+  return toRepresentation({ id, items: [...items], total: totalOf(items), createdAt, ...from });
 }
 
 /** The order of its properties is fixed. */
-export function toRepresentation({ id, items, total, createdAt, cartId }: Order): Order {
-  return { id, items: items.map(toLine), total, createdAt, ...(cartId !== undefined && { cartId }) };
+export function toRepresentation({
+  id,
+  items,
+  total,
+  createdAt,
+  cartId,
+  customerId: customer,
+}: Order): Order {
+  return {
+    id,
+    items: items.map(toLine),
+    total,
+    createdAt,
+    ...(cartId !== undefined && { cartId }),
+    ...(customer !== undefined && { customerId: customer }),
+  };
 }

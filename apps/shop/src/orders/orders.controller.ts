@@ -1,15 +1,16 @@
 import { Body, Controller, Get, Headers, Param, Post, Query, Res, UseInterceptors } from '@nestjs/common';
 import type { Response } from 'express';
 import type { z } from 'zod';
-import { toHistoryEntry } from '../carts/cart-history.js';
+import { answerHistory, type HistoryQuery, historyQuery } from '../history/history-page.js';
 import { filledText } from '../http/text.js';
 import { DeadlineInterceptor } from '../http/deadline.interceptor.js';
 import { notFound } from '../http/problem.js';
-import type { OrderEvent } from './order.events.js';
 import { parseIdempotencyKey } from './idempotency-key.js';
 import { type OrderRequest, orderRequest, toRepresentation } from './order.js';
-import { ordersQuery, orderHistoryQuery } from './order.requests.js';
+import { orderQuery, ordersQuery } from './order.requests.js';
 import { Orders } from './orders.js';
+import { Answers, TakesIdempotencyKey } from '../openapi/answers.js';
+import { historyView, ordersView, orderView } from '../openapi/views.js';
 
 @Controller('orders')
 @UseInterceptors(DeadlineInterceptor)
@@ -17,6 +18,8 @@ export class OrdersController {
   constructor(private readonly orders: Orders) {}
 
   @Post()
+  @Answers({ 201: orderView }, 409, 422)
+  @TakesIdempotencyKey(true)
   async place(
     @Headers('idempotency-key') header: string | undefined,
     @Body({ schema: orderRequest }) request: OrderRequest,
@@ -30,6 +33,7 @@ export class OrdersController {
 
   /** The newest ones, with how far they have come. */
   @Get()
+  @Answers({ 200: ordersView })
   async list(
     @Query({ schema: ordersQuery }) { limit }: z.output<typeof ordersQuery>,
     @Res({ passthrough: true }) response: Response,
@@ -41,28 +45,33 @@ export class OrdersController {
     };
   }
 
+  /** What has happened to it, when, and by which request. */
   @Get(':id/history')
+  @Answers({ 200: historyView }, 404)
   async history(
     @Param('id', { schema: filledText(100) }) id: string,
-    @Query({ schema: orderHistoryQuery }) range: z.output<typeof orderHistoryQuery>,
+    @Query({ schema: historyQuery }) range: HistoryQuery,
     @Res({ passthrough: true }) response: Response,
   ) {
     const history = await this.orders.history(id, range);
     if (history === undefined) throw notFound('order', id);
-    const events = history.events.map((event) => toHistoryEntry<OrderEvent>(event));
-    const last = events.at(-1)?.version;
-    if (last !== undefined && BigInt(last) < history.version) {
-      const next = new URLSearchParams({ after: String(last), limit: String(range.limit) });
-      response.set('Link', `</orders/${encodeURIComponent(id)}/history?${next.toString()}>; rel="next"`);
-    }
-    response.set('Cache-Control', 'no-cache');
-    return { id, version: Number(history.version), events };
+    return { id, ...answerHistory(response, `/orders/${encodeURIComponent(id)}`, range, history) };
   }
 
+  /** As it was placed; with `?version=`, also how far it had come then. */
   @Get(':id')
-  async get(@Param('id', { schema: filledText(100) }) id: string) {
-    const order = await this.orders.find(id);
-    if (order === undefined) throw notFound('order', id);
-    return toRepresentation(order);
+  @Answers({ 200: orderView }, 404)
+  async get(
+    @Param('id', { schema: filledText(100) }) id: string,
+    @Query({ schema: orderQuery }) { version }: z.output<typeof orderQuery>,
+  ) {
+    if (version === undefined) {
+      const order = await this.orders.find(id);
+      if (order === undefined) throw notFound('order', id);
+      return toRepresentation(order);
+    }
+    const order = await this.orders.findAt(id, version);
+    if (order === undefined) throw notFound(`version ${version} of the order`, id);
+    return { ...toRepresentation(order), status: order.status, version };
   }
 }

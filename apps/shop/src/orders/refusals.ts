@@ -1,4 +1,7 @@
-import { type Fault, type Problem, PROBLEM_TYPES } from '../http/problem.js';
+import { type Fault, type Problem, PROBLEM_TYPES, ProblemError } from '../http/problem.js';
+
+/** What cannot be had, and why. */
+export class RefusedError extends ProblemError {}
 
 /** What somebody wants and cannot have, and where in the body of the request it stands. */
 export interface Wanted {
@@ -13,6 +16,13 @@ export function unknownProducts(wanted: readonly Wanted[]): Problem {
     422,
     wanted.map(({ path, id }) => toFault(path, `There is no product ${JSON.stringify(id)}.`)),
   );
+}
+
+export function unknownCustomer(id: string): Problem {
+  const message = `There is no customer ${JSON.stringify(id)}.`;
+  return refusal(PROBLEM_TYPES.unknownCustomer, 'The shop does not know the customer.', 422, [
+    toFault('customerId', message),
+  ]);
 }
 
 export function outOfStock(wanted: readonly (Wanted & { stock: number })[]): Problem {

@@ -3,6 +3,7 @@ import { Controller, Headers, type MessageEvent, Query, Sse } from '@nestjs/comm
 import type { Observable } from 'rxjs';
 import { z } from 'zod';
 import { SettingsStream } from './settings-stream.js';
+import { AnswersStream, TakesLastEventId } from '../openapi/answers.js';
 
 const streamQuery = z.strictObject({ lastEventId: z.string('must be a revision.').optional() });
 
@@ -15,6 +16,8 @@ export class SettingsStreamController {
   constructor(private readonly streams: SettingsStream) {}
 
   @Sse('stream')
+  @AnswersStream()
+  @TakesLastEventId()
   async stream(
     @Headers('last-event-id') header: string | undefined,
     @Query({ schema: streamQuery }) { lastEventId }: z.output<typeof streamQuery>,

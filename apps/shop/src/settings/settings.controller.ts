@@ -8,6 +8,8 @@ import { entityTag, type Preconditions } from '../http/entity-tag.js';
 import { notFound } from '../http/problem.js';
 import { filledText } from '../http/text.js';
 import { Settings } from './settings.js';
+import { Answers, TakesConditions } from '../openapi/answers.js';
+import { settingsView, settingView } from '../openapi/views.js';
 
 const settingName = filledText(200);
 const anyJson = z.unknown().refine((value) => value !== undefined, 'is missing; send it as JSON.');
@@ -19,6 +21,7 @@ export class SettingsController {
 
   /** The header `Last-Event-ID` says from where on to stream, so that nothing is missed in between. */
   @Get()
+  @Answers({ 200: settingsView })
   async all(@Res({ passthrough: true }) response: Response): Promise<Record<string, JsonValue>> {
     const { settings, revision } = await this.settings.all();
     response.set({ 'Last-Event-ID': String(revision), 'Cache-Control': 'no-cache' });
@@ -26,6 +29,8 @@ export class SettingsController {
   }
 
   @Put(':name')
+  @Answers({ 200: settingView, 201: settingView }, 412)
+  @TakesConditions()
   async put(
     @Param('name', { schema: settingName }) name: string,
     @Body({ schema: anyJson }) value: JsonValue,
@@ -38,6 +43,8 @@ export class SettingsController {
   }
 
   @Delete(':name')
+  @Answers({ 204: 'It is gone.' }, 404, 412)
+  @TakesConditions()
   @HttpCode(204)
   async delete(
     @Param('name', { schema: settingName }) name: string,

@@ -1,6 +1,6 @@
 import type { ReadEvent } from '@nestbox/event-store';
 import type { OrderEvent } from '../orders/order.events.js';
-import type { CartEvent } from './cart.events.js';
+import type { CartEvent } from '../carts/cart.events.js';
 
 /** An event of a cart or an order as clients see it. */
 export interface HistoryEntry<Of extends CartEvent | OrderEvent = CartEvent> {
@@ -12,6 +12,12 @@ export interface HistoryEntry<Of extends CartEvent | OrderEvent = CartEvent> {
   data: Of['data'];
   /** When it happened, by the database's clock. ISO 8601, UTC. */
   at: string;
+  /** Of the event. */
+  messageId: string;
+  /** The request that began what the event belongs to; null where nobody has noted it. */
+  correlationId: string | null;
+  /** The request that has led to it, or the event, by its `messageId`; null where nobody has noted it. */
+  causationId: string | null;
 }
 
 export function toHistoryEntry<Of extends CartEvent | OrderEvent>({
@@ -25,5 +31,8 @@ export function toHistoryEntry<Of extends CartEvent | OrderEvent>({
     type,
     data,
     at: metadata.createdAt.toISOString(),
+    messageId: metadata.messageId,
+    correlationId: metadata.correlationId ?? null,
+    causationId: metadata.causationId ?? null,
   };
 }
