@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { printRows, printTables } from './lib/report.mjs';
 
-const SUITES = ['kv', 'channels', 'hub', 'event-store', 'workflows'];
+const SUITES = ['kv', 'channels', 'hub', 'event-store', 'workflows', 'typeorm'];
 const USAGE = `Usage: npm run bench -- <${SUITES.join(' | ')}> [--quick] [--json] [--only <text in a case's name>]
 
   --quick   fewer and shorter rounds; ends within two minutes

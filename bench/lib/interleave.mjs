@@ -5,7 +5,8 @@ import { median, quantile } from './statistics.mjs';
  *
  * A side is `{ name, operation(i) }`; `operation` gets a counter that starts at 0 in every slice, so that all
  * sides do the same work. A slice keeps `callers` operations going for `sliceMs`. The first round warms up and
- * is thrown away; the order of the sides rotates from round to round.
+ * is thrown away; the order of the sides rotates from round to round. A side in another process has
+ * `slice(callers, ms)` in place of `operation`, which runs {@link runSlice} there.
  *
  * @returns for each side the median of its operations per second, the quartiles, and the median over the rounds
  *   of `ours / side` in the same round
@@ -16,7 +17,8 @@ export async function interleave({ sides, callers, rounds, sliceMs }) {
     for (let i = 0; i < sides.length; i++) {
       const side = sides[(round + i) % sides.length];
       globalThis.gc?.();
-      const rate = await slice(side.operation, callers, round === 0 ? sliceMs / 2 : sliceMs);
+      const ms = round === 0 ? sliceMs / 2 : sliceMs;
+      const rate = await (side.slice?.(callers, ms) ?? runSlice(side.operation, callers, ms));
       if (round > 0) samples.get(side.name).push(rate);
     }
   }
@@ -35,7 +37,8 @@ export function summarise(samples) {
   }));
 }
 
-async function slice(operation, callers, ms) {
+/** Keeps so many calls of `operation(i)` going for so long; resolves to how many there were per second. */
+export async function runSlice(operation, callers, ms) {
   let done = 0;
   let next = 0;
   const start = performance.now();
