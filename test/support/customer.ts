@@ -16,6 +16,9 @@ export interface HistoryEntry {
   type: string;
   data: object;
   at: string;
+  messageId: string;
+  correlationId: string | null;
+  causationId: string | null;
 }
 
 interface AddOptions {
