@@ -1,5 +1,6 @@
 import { messageOf, runInRootScope } from '@nestbox/core';
 import { Logger } from '@nestjs/common';
+import { PostgresUnavailableError, isConnectionLost } from './postgres.errors.js';
 
 /** What {@link Wakeup.on} calls. */
 export type WakeupHandler = () => void | Promise<void>;
@@ -70,7 +71,7 @@ export class WakeupSubscription implements Disposable {
       await this.handler();
       this.failing = false;
     } catch (error) {
-      if (!this.failing) logger.error(`What "${this.topic}" wakes has failed: ${messageOf(error)}`, error);
+      if (!this.failing) this.logFailure(error);
       this.failing = true;
     }
     this.running = false;
@@ -78,6 +79,16 @@ export class WakeupSubscription implements Disposable {
     // Not at once: a handler that wakes itself must not keep the process from all else.
     if (this.wanted) setImmediate(() => void this.run());
     else this.planPoll();
+  }
+
+  private logFailure(error: unknown): void {
+    const what = `What "${this.topic}" wakes`;
+    // No fault of the handler's, whose stack would say nothing.
+    if (isConnectionLost(error) || error instanceof PostgresUnavailableError) {
+      logger.warn(`${what} cannot reach PostgreSQL; trying again: ${messageOf(error)}`);
+    } else {
+      logger.error(`${what} has failed: ${messageOf(error)}`, error);
+    }
   }
 
   private planPoll(): void {

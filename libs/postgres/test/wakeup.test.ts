@@ -198,6 +198,21 @@ describe('Wakeup', () => {
     expect(String(error.mock.calls[0]![0])).toBe('What "topic" wakes has failed: not yet');
   });
 
+  it('warns once, without a stack, of a handler that cannot reach PostgreSQL, and again after it could', async () => {
+    let calls = 0;
+    const handler = (): void => {
+      calls++;
+      if (calls === 4) return;
+      throw Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:5432'), { code: 'ECONNREFUSED' });
+    };
+    using _ = one.wakeup.on('topic', handler, { pollMs: 10 });
+    await eventually(() => expect(calls).toBeGreaterThan(6));
+    const line =
+      'What "topic" wakes cannot reach PostgreSQL; trying again: connect ECONNREFUSED 127.0.0.1:5432';
+    expect(warn.mock.calls).toEqual([[line], [line]]);
+    expect(error).not.toHaveBeenCalled();
+  });
+
   it('calls a handler that wakes itself again and again without keeping the process from all else', async () => {
     let calls = 0;
     using subscription = one.wakeup.on('topic', () => (calls++, one.wakeup.notify('topic')), NEVER);

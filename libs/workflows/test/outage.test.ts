@@ -32,8 +32,8 @@ function logged(instance: Fixture): string[] {
   return (
     lines
       // oxlint-disable-next-line no-control-regex -- Nest colours what it logs.
-      .map((line) => line.replaceAll(/\u001B\[\d+m/g, ''))
-      .filter((line) => /\b(?:WARN|ERROR)\b/.test(line) && !/\] Error: /.test(line))
+      .map((line) => line.replaceAll(/\u001B\[[\d;]+m/g, ''))
+      .filter((line) => /\b(?:WARN|ERROR)\b/.test(line) && !/\] \w*Error: /.test(line))
       .map((line) => line.replace(/^.*?(WARN|ERROR)/, '$1').replaceAll(/\d+|[0-9a-f]{8}-[0-9a-f-]+/g, 'n'))
   );
 }
