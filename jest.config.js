@@ -18,5 +18,5 @@ export default {
   testTimeout: 30_000,
   maxWorkers: 2,
   // The modules of a test file stay in memory when it is done; a worker that has run many is replaced.
-  workerIdleMemoryLimit: '1GB',
+  workerIdleMemoryLimit: '512MB',
 };
