@@ -40,7 +40,10 @@ export async function runOperations({ serverUrl, settings: { rounds, sliceMs }, 
     for (const side of sides) {
       const { events, projected } = operations.get(side).written;
       expectCount(report, `${side.name}: events`, await side.countEvents(), events + projected);
-      expectCount(report, `${side.name}: events in documents`, await side.countProjected(), projected);
+      // Emmett makes the collection with the first document.
+      if (projected > 0) {
+        expectCount(report, `${side.name}: events in documents`, await side.countProjected(), projected);
+      }
     }
   });
 }
