@@ -111,6 +111,36 @@ describe('locks of documents', () => {
     expect(order).toEqual(['other', 'first', 'second']);
   });
 
+  it('of one, or of several in any order, see what was written while they waited', async () => {
+    const ids = ['b', 'ä', 'a', 'B'];
+    for (const asked of [['a'], ids, [...ids].reverse()]) {
+      await ensure();
+      const write = (n: number): Promise<void> =>
+        backend.documents.write(
+          name,
+          ids.map((id) => ({ ...keyOf(id), data: { n } })),
+        );
+      await backend.transaction(() => write(1));
+      const other = new Postgres({ url: opened.database.url });
+      const { documents } = new PgEventStoreBackend(other);
+      let found: ReturnType<typeof documents.lock> | undefined;
+      await backend.transaction(async () => {
+        await write(2);
+        found = other.transaction(() =>
+          documents.lock(
+            name,
+            asked.map((id) => keyOf(id)),
+            true,
+          ),
+        );
+        await blocked();
+      });
+      expect(await found).toEqual(asked.map((id) => ({ id, data: { n: 2 }, version: 2n })));
+      await other.close();
+      await backend.documents.drop([name]);
+    }
+  });
+
   it('and writes take one round trip each', async () => {
     await ensure();
     const sent: string[] = [];

@@ -27,16 +27,25 @@ declare
 begin
   -- In the order of the ids, so that two of these never wait for each other in a circle.
   with given as materialized (
-    select w.ord, w.value ->> 0 as run_id, (w.value ->> 1)::bigint as claim,
+    select w.ord, (w.value ->> 0) collate "C" as run_id, (w.value ->> 1)::bigint as claim,
            coalesce(w.value -> 6 ->> 0 in ('completed', 'failing', 'stuck', 'park'), false) as is_free_only,
            case when w.value -> 6 ->> 0 in ('completed', 'ended') then w.value ->> 5 end as parent_id
       from jsonb_array_elements(writes) with ordinality as w (value, ord)
   ), locked as materialized (
-    select a.run_id, a.claim, a.state, a.ending, a.worker
-      from {{schema}}.workflow_active a
-     where a.run_id in (select g.run_id from given g union all select g.parent_id from given g where g.parent_id is not null)
-     order by a.run_id
-       for no key update
+    -- Row by row, or it is planned as a scan of the table for as long as that is believed to be small.
+    select a.*
+      from (
+             select g.run_id from given g
+              union
+             select g.parent_id from given g where g.parent_id is not null
+              order by 1
+           ) k
+     cross join lateral (
+             select a.run_id, a.claim, a.state, a.ending, a.worker
+               from {{schema}}.workflow_active a
+              where a.run_id = k.run_id
+                for no key update
+           ) a
   )
   select array_agg(g.run_id order by g.ord),
          array_agg(l.run_id is not null order by g.ord),

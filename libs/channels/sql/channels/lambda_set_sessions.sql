@@ -12,7 +12,8 @@ as $function$
   ), locked as (
     select c.channel_id
       from {{schema}}.lambda_channels c
-     where c.channel_id in (select g.id from given g)
+     -- Not `in (select ...)`: that is expected to be 100 ids, for which much larger tables are scanned.
+     where c.channel_id = any (array (select g.id from given g))
      order by c.channel_id
        for no key update
   )
