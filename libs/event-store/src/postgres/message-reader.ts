@@ -109,20 +109,13 @@ export class MessageReader {
           = $${params.push(shard.index)}::integer`,
       );
     }
-    // The upper end is cut off outside: of a range with two ends few rows are expected as long as there are no statistics
-    // (a new log, a restored one), and then all that are left would be fetched and sorted for every page.
     const rows = await this.postgres.query(
-      `select *
-         from (
-                select ${MESSAGE_COLUMNS}
-                  from ${this.messages} m
-                 where m.global_position > $1::text::bigint
-                   ${conditions.map((condition) => `and ${condition}`).join(' ')}
-                 order by m.global_position
-                 limit $3::integer
-              ) m
-        where m.pos <= $2::text::bigint
-        order by m.pos`,
+      `select ${MESSAGE_COLUMNS}
+         from ${this.messages} m
+        where m.global_position > $1::text::bigint and m.global_position <= $2::text::bigint
+          ${conditions.map((condition) => `and ${condition}`).join(' ')}
+        order by m.global_position
+        limit $3::integer`,
       params,
     );
     return rows.map(messageOf);
